@@ -1,0 +1,203 @@
+"""Typed, frozen configuration <-> YAML <-> `key=value`.
+
+The configuration type is the schema, the documentation and the command line at once. Fields are declared with `knob`, which
+asks for a unit and a meaning; `describe` prints them. Values are checked once, at the door, and never changed afterwards.
+An unknown key is an error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from accordant.types import UserError
+
+C = TypeVar("C", bound="Config")
+
+REQUIRED: Any = ...
+
+
+class Config(BaseModel):
+    """Base of every configuration: frozen, unknown keys refused, no coercion of text to numbers behind the user's back."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
+
+
+def knob(default: Any, doc: str, unit: str = "", **limits: Any) -> Any:
+    """A field with its default, its meaning, its unit and its limits (`ge`, `gt`, `le`, `lt`, `min_length`).
+
+    `lr: float = knob(3e-5, "peak learning rate", gt=0)`; pass `REQUIRED` for a field without default.
+    """
+    extra = {"unit": unit}
+    if isinstance(default, Config):
+        return Field(default_factory=lambda: default, description=doc, json_schema_extra=extra, **limits)
+    return Field(default, description=doc, json_schema_extra=extra, **limits)
+
+
+def build(cls: type[C], values: Mapping[str, Any], where: str = "configuration") -> C:
+    """Validate `values` against `cls`.
+
+    Raises:
+        UserError: every fault at once, each with its dotted key, what was found, and what is allowed.
+    """
+    try:
+        return cls.model_validate(dict(values))
+    except ValidationError as error:
+        faults = [_fault(cls, dict(item)) for item in error.errors()]
+        raise UserError(f"{where}:\n" + "\n".join(f"  {fault}" for fault in dict.fromkeys(faults))) from None
+
+
+def _fault(cls: type[Config], item: dict[str, Any]) -> str:
+    path = [str(part) for part in item["loc"]]
+    key = ".".join(path)
+    if item["type"] == "extra_forbidden":
+        known = _names_at(cls, path[:-1])
+        return f"unknown key '{key}'{nearest(path[-1], known)}"
+    if item["type"] == "missing":
+        return f"'{key}' is required and has no default"
+    return f"'{key}' = {item.get('input')!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def _names_at(cls: type[BaseModel], path: list[str]) -> list[str]:
+    for part in path:
+        info = cls.model_fields.get(part)
+        inner = _config_type(info) if info else None
+        if inner is None:
+            return []
+        cls = inner
+    return list(cls.model_fields)
+
+
+def _config_type(info: FieldInfo) -> type[Config] | None:
+    candidates = [info.annotation, *getattr(info.annotation, "__args__", ())]
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, Config)), None)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'lr'?"` for the closest of `known`, else the list of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(sorted(known))}" if known else ""
+
+
+def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
+    """`["optim.lr=1e-4", "model=gpt2"]` -> `{"optim": {"lr": 0.0001}, "model": "gpt2"}`; values are YAML.
+
+    Raises:
+        UserError: a word without `=`, or a key that is both a value and a group.
+    """
+    tree: dict[str, Any] = {}
+    for word in words:
+        key, sign, text = word.partition("=")
+        if not sign or not key:
+            raise UserError(f"'{word}' is not an override: write key=value, for example optim.lr=1e-4")
+        set_path(tree, key, parse_value(text, key))
+    return tree
+
+
+def parse_value(text: str, key: str) -> Any:
+    """YAML, with the numbers that YAML 1.1 takes for text (1e-4) read as numbers."""
+    try:
+        value = yaml.safe_load(text) if text else None
+    except yaml.YAMLError:
+        raise UserError(f"'{key}={text}': the value is not valid YAML; quote it, for example {key}='\"...\"'") from None
+    return _numbers(value)
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in "+-.0123456789":
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    if isinstance(value, dict):
+        return {key: _numbers(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_numbers(inner) for inner in value]
+    return value
+
+
+def set_path(tree: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in nested dictionaries, making the levels that are missing."""
+    *parents, last = key.split(".")
+    for part in parents:
+        tree = tree.setdefault(part, {})
+        if not isinstance(tree, dict):
+            raise UserError(f"'{key}': '{part}' already has a value, so nothing can be set inside it")
+    tree[last] = value
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid over `base`, level by level."""
+    out = dict(base)
+    for key, value in over.items():
+        inner = out.get(key)
+        out[key] = merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return out
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML file whose top level is a mapping.
+
+    Raises:
+        UserError: the file is missing, is not YAML (line and column are named), or is not a mapping.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        near = nearest(path.name, [p.name for p in path.parent.glob("*.yaml")]) if path.parent.is_dir() else ""
+        raise UserError(f"no file {path}{near}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise UserError(f"{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: the top level must be a mapping of keys to values, found {type(value).__name__}")
+    out = _numbers(value)
+    assert isinstance(out, dict)
+    return out
+
+
+def to_yaml(value: Config | Mapping[str, Any]) -> str:
+    """Plain YAML, keys in declaration order; `build(cls, read_yaml(...))` gives the same configuration back."""
+    data = value.model_dump(mode="json") if isinstance(value, Config) else dict(value)
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+
+
+def describe(cls: type[Config], prefix: str = "") -> list[tuple[str, str, str, str]]:
+    """Rows (dotted key, default, unit, meaning) of every field, nested ones in place."""
+    rows: list[tuple[str, str, str, str]] = []
+    for name, info in cls.model_fields.items():
+        inner = _config_type(info)
+        optional = info.default is None
+        if inner is not None and not optional and getattr(info.annotation, "__origin__", None) is None:
+            rows += describe(inner, f"{prefix}{name}.")
+            continue
+        default = info.get_default(call_default_factory=True)
+        shown = "(required)" if info.is_required() else _show(default)
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        rows.append((prefix + name, shown, str(extra.get("unit", "")), info.description or ""))
+        if inner is not None:
+            rows += describe(inner, f"{prefix}{name}.")
+    return rows
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)

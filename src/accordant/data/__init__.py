@@ -1,0 +1,1 @@
+"""All that owns text: reading rows, turning them into tokens, splitting them."""

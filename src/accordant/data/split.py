@@ -1,0 +1,105 @@
+"""Splits that no prompt straddles, and the checks that splits are apart.
+
+Prompts are compared after Unicode normalisation, without regard to case and spacing. Each gets a place in line by the
+hash of the seed and itself, and the splits are cut from that line: sizes are exact, the order of the rows does not
+matter, and rows added later move few of the old ones.
+
+Left out: near-duplicates (the same prompt in other words).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import TypeVar
+
+from accordant.types import Document, Labelled, Row, Source, UserError
+
+RowT = TypeVar("RowT", bound=Row)
+
+REST = "train"
+_NAMED = 20  # prompts that an error lists before it only counts
+
+
+def split(rows: Sequence[RowT], sizes: Mapping[str, int | float], seed: int) -> dict[str, list[RowT]]:
+    """Cut the rows by prompt into the named splits, and "train" with the rest; each keeps the rows' order.
+
+    Args:
+        rows: of any kinds; a text without a prompt (`Document`, `Labelled`) counts as its own.
+        sizes: per split a number of distinct prompts (int), or a share of them (float, 0 < share < 1, rounded).
+            With one row per prompt these are numbers of rows.
+        seed: another seed, another split.
+
+    Raises:
+        UserError: a size is out of range, or the sizes leave no prompt for "train".
+    """
+    line = sorted({key(row) for row in rows}, key=lambda text: hashlib.sha256(f"{seed}:{text}".encode()).digest())
+    counts = {name: _count(name, size, len(line)) for name, size in sizes.items()}
+    if sum(counts.values()) >= len(line):
+        raise UserError(
+            f"splits of {counts} prompts leave none of the {len(line)} distinct ones for {REST!r}; make them smaller"
+        )
+    home: dict[str, str] = {}
+    start = 0
+    for name, count in counts.items():
+        home |= dict.fromkeys(line[start : start + count], name)
+        start += count
+    parts: dict[str, list[RowT]] = {name: [] for name in (*counts, REST)}
+    for row in rows:
+        parts[home.get(key(row), REST)].append(row)
+    return parts
+
+
+def _count(name: str, size: int | float, total: int) -> int:
+    if name == REST:
+        raise UserError(f"{REST!r} is what the other splits leave; do not give its size ({size})")
+    if isinstance(size, float):
+        if not 0 < size < 1:
+            raise UserError(f"split {name!r}: the share {size} is not between 0 and 1; for a number write an integer")
+        size = round(size * total)
+    if size < 1:
+        raise UserError(f"split {name!r} would get {size} of {total} distinct prompts; give it at least 1")
+    return size
+
+
+def key(row: Row) -> str:
+    """What the row's prompt is compared by; equal keys are one prompt."""
+    if isinstance(row, Document | Labelled):
+        text = row.text
+    elif isinstance(row.prompt, str):
+        text = row.prompt
+    else:
+        text = "\n".join(f"{message.role}: {message.content}" for message in row.prompt)
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
+def duplicates(rows: Sequence[Row]) -> list[tuple[Source, ...]]:
+    """The places of each set of rows that are equal in everything but their place, in order of the first."""
+    places: defaultdict[tuple[str, str], list[Source]] = defaultdict(list)
+    for row in rows:
+        values = {field.name: getattr(row, field.name) for field in fields(row) if field.name != "source"}
+        same = json.dumps(values, sort_keys=True, default=repr)  # a Rating holds a dict, which does not hash
+        places[type(row).__name__, same].append(row.source)
+    return [tuple(sources) for sources in places.values() if len(sources) > 1]
+
+
+def check_disjoint(a: Sequence[Row], b: Sequence[Row], names: tuple[str, str] = ("a", "b")) -> None:
+    """Make sure that no prompt of `a` is in `b`.
+
+    Raises:
+        UserError: some are: up to 20 are named with both places, and all are counted.
+    """
+    there = {key(row): row.source for row in reversed(b)}
+    shared: dict[str, str] = {}
+    for row in a:
+        text = key(row)
+        if text in there and text not in shared:
+            shared[text] = f"  {row.source} and {there[text]}: {text if len(text) <= 60 else text[:57] + '...'}"
+    if shared:
+        more = [f"  and {len(shared) - _NAMED} more"] if len(shared) > _NAMED else []
+        head = f"{len(shared)} prompts are in {names[0]} and in {names[1]}; take them out of one"
+        raise UserError("\n".join([head, *list(shared.values())[:_NAMED], *more]))

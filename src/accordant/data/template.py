@@ -1,0 +1,303 @@
+"""Text -> token ids: the only place that decides what a model reads and which tokens it is trained on.
+
+A prompt and its completion are tokenised apart, so that the prompt's ids are exactly those that sampling will start
+from, and the boundary between what is given and what is learnt is a token boundary. The completion is tokenised as the
+continuation that it is: SentencePiece-like tokenizers put a space before every text, which would tear a word in two.
+
+The beginning-of-sequence token (BOS) appears once where the tokenizer adds it; a chat template is taken at its word,
+since servers do so too, and nothing is added to it. The end-of-sequence token (EOS) closes each completion once: it is
+where sampling stops. Text that spells a control token is data and never becomes one, except in prompts, which people
+hand over already formatted. Nothing is ever cut.
+
+Left out: training on all the assistant turns of a conversation; encoder-decoder models; cross-encoders, which read two
+texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+
+from accordant.types import (
+    MADE,
+    Chat,
+    Document,
+    Labelled,
+    Message,
+    Pair,
+    Prompt,
+    PromptText,
+    Row,
+    Source,
+    TokenLabel,
+    TokenPair,
+    Tokens,
+    UserError,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Ids: TypeAlias = "tuple[int, ...]"
+Encoded: TypeAlias = "Ids | Tokens | TokenPair | TokenLabel"
+RowT = TypeVar("RowT", bound=Row)
+
+# A completion is tokenised behind one of these, and the anchor's own ids are taken off again. Several, because an
+# anchor may be unknown to a vocabulary, or merge with the text behind it ("\n" and "\n" do, in many).
+_ANCHORS = ("\n", ":", "a", "0")
+_NAMED = 20  # rows that a message names before it only counts
+
+
+def ensure_pad(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Give the tokenizer a padding token if it has none, and say which; "" where it has one already.
+
+    An existing token is used (the unknown token, else EOS), so the vocabulary and the embeddings keep their size.
+    Padding with EOS is safe here because masks are carried along and never guessed from ids.
+
+    Raises:
+        UserError: the tokenizer has no EOS token.
+    """
+    _require_eos(tokenizer)
+    if tokenizer.pad_token_id is not None:
+        return ""
+    token, name = (tokenizer.unk_token, "unknown") if tokenizer.unk_token else (tokenizer.eos_token, "end-of-sequence")
+    tokenizer.pad_token = token
+    return f"the tokenizer has no padding token: its {name} token {token!r} is used, masked everywhere"
+
+
+@dataclass(frozen=True)
+class Template:
+    """How one tokenizer writes each kind of row, in at most `max_length` tokens.
+
+    For a tokenizer that adds a BOS, `encode_chat(Chat("2+2=", "4"))` gives the ids of ``<s>2+2=4</s>`` and a loss mask
+    that is True on ``4</s>``.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer with an EOS token.
+        max_length: the model's context in tokens, or less to save memory.
+        scored_eos: whether texts to be scored or classified end with EOS when they are finished. False reads for a
+            classifier that was trained elsewhere on bare texts.
+
+    Raises:
+        UserError: the tokenizer has no EOS token, or `max_length` is below 2.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+    scored_eos: bool = True
+
+    def __post_init__(self) -> None:
+        _require_eos(self.tokenizer)
+        if self.max_length < 2:
+            raise UserError(f"max_length is {self.max_length}; a prompt and an answer need at least 2 tokens")
+
+    # --- the kinds of rows ---
+
+    def encode_prompt(self, row: Prompt) -> Ids:
+        """The ids that sampling starts from.
+
+        Raises:
+            UserError: the prompt is empty, leaves no room for an answer, or the chat template refuses it.
+        """
+        ids = self._prompt_ids(row.prompt, row.source)
+        if len(ids) >= self.max_length:
+            raise UserError(
+                f"{row.source}: the prompt has {len(ids)} tokens and the context {self.max_length}, which leaves no "
+                "room for an answer; shorten the prompt or raise max_length"
+            )
+        return ids
+
+    def encode_chat(self, row: Chat) -> Tokens:
+        """Prompt, completion, EOS; trained on the completion and its EOS."""
+        return self._answer(row.prompt, row.completion, ends=True, source=row.source)
+
+    def encode_pair(self, row: Pair) -> TokenPair:
+        """Both answers as `encode_scored` writes them, each behind the prompt and finished."""
+        return TokenPair(
+            chosen=self._answer(row.prompt, row.chosen, ends=self.scored_eos, source=row.source),
+            rejected=self._answer(row.prompt, row.rejected, ends=self.scored_eos, source=row.source),
+            margin=row.margin,
+            weight=row.weight,
+        )
+
+    def encode_scored(self, prompt: PromptText, completion: str, finished: bool) -> Tokens:
+        """What a reward model reads, in training and in rollouts alike; EOS only where the answer was finished."""
+        return self._answer(prompt, completion, ends=finished and self.scored_eos, source=MADE)
+
+    def encode_labelled(self, row: Labelled) -> TokenLabel:
+        """The text as a classifier reads it, written as a finished answer; no token is trained on."""
+        ids = self._with_bos(self._ids(row.text, literal=True)) + self._end(self.scored_eos)
+        return TokenLabel(Tokens(ids, (False,) * len(ids)), row.label)
+
+    def encode_document(self, row: Document) -> Tokens:
+        """BOS, text, EOS; trained on everything that has a token before it, hence not on the first."""
+        ids = self._with_bos(self._ids(row.text, literal=True)) + self._end(True)
+        return Tokens(ids, (False,) + (True,) * (len(ids) - 1))
+
+    # --- the pieces they are made of ---
+
+    def _answer(self, prompt: PromptText, completion: str, *, ends: bool, source: Source) -> Tokens:
+        before = self._prompt_ids(prompt, source)
+        lead = "" if isinstance(prompt, str) or completion.startswith(self._answer_lead) else self._answer_lead
+        text = lead + completion.removesuffix(self.tokenizer.eos_token)
+        after = self._continuation_ids(text) + self._end(ends)
+        return Tokens(before + after, (False,) * len(before) + (True,) * len(after), len(before))
+
+    def _end(self, ends: bool) -> Ids:
+        return (self.tokenizer.eos_token_id,) if ends else ()
+
+    def _prompt_ids(self, prompt: PromptText, source: Source) -> Ids:
+        if isinstance(prompt, str):
+            ids = self._with_bos(self._ids(prompt.removeprefix(self.tokenizer.bos_token) if self._adds_bos else prompt))
+        else:
+            ids = self._ids(self._render(prompt, answering=True, source=source))
+        if not ids:
+            raise UserError(
+                f"{source}: the prompt is empty and the tokenizer adds no BOS, so nothing comes before the answer's "
+                "first token; write a prompt, or use rows with `text` to train on bare text"
+            )
+        return ids
+
+    def _ids(self, text: str, *, literal: bool = False) -> Ids:
+        """Without the tokenizer's own additions; `literal`: text that spells a control token stays text."""
+        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=literal, verbose=False)
+        return tuple(encoded["input_ids"])
+
+    @cached_property
+    def _adds_bos(self) -> bool:
+        bos = self.tokenizer.bos_token_id
+        return bos is not None and self.tokenizer("a")["input_ids"][0] == bos
+
+    def _with_bos(self, ids: Ids) -> Ids:
+        bos = self.tokenizer.bos_token_id
+        return (bos, *ids) if self._adds_bos else ids
+
+    def _continuation_ids(self, text: str) -> Ids:
+        """The ids of `text` where other text precedes it: " kite" is one word, "ite" no new one."""
+        for anchor, ids in self._anchors:
+            whole = self._ids(anchor + text, literal=True)
+            if whole[: len(ids)] == ids:
+                return whole[len(ids) :]
+        return self._ids(text, literal=True)
+
+    @cached_property
+    def _anchors(self) -> tuple[tuple[str, Ids], ...]:
+        """The anchors that this tokenizer knows; none where a text's ids do not depend on its being the first."""
+        anchors = [(anchor, self._ids(anchor, literal=True)) for anchor in _ANCHORS]
+        known = [(anchor, ids) for anchor, ids in anchors if ids and self.tokenizer.unk_token_id not in ids]
+        for anchor, ids in known[:1]:
+            probes = ("b", " b")
+            if all(self._ids(anchor + probe, literal=True) == ids + self._ids(probe, literal=True) for probe in probes):
+                return ()
+        return tuple(known)
+
+    def _render(self, messages: Sequence[Message], *, answering: bool, source: Source) -> str:
+        """The chat template's text; `answering`: up to where the assistant's next turn begins."""
+        from jinja2 import TemplateError
+
+        if self.tokenizer.chat_template is None:
+            raise UserError(
+                f"{source}: the prompt is a list of messages, but the tokenizer has no chat template; set "
+                "`tokenizer.chat_template`, use an instruction-tuned model's tokenizer, or give the prompt as text"
+            )
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=answering)
+        except TemplateError as error:
+            roles = ", ".join(message.role for message in messages)
+            raise UserError(
+                f"{source}: the tokenizer's chat template refuses these messages ({roles}): {error}; reorder or merge "
+                "the turns as it says"
+            ) from error
+        return str(text)
+
+    @cached_property
+    def _answer_lead(self) -> str:
+        """The space that some chat templates (Llama 2's) write before an answer, but not at the end of a prompt."""
+        question, answer = Message("user", "question"), Message("assistant", "ANSWER")
+        start = self._render((question,), answering=True, source=MADE)
+        whole = self._render((question, answer), answering=False, source=MADE)
+        between = whole.removeprefix(start).partition(answer.content)[0]
+        return between if between.isspace() else ""
+
+
+@dataclass(frozen=True)
+class LongRows:
+    """The rows that did not fit into `limit` tokens: where each is from, and its length."""
+
+    limit: int
+    rows: tuple[tuple[Source, int], ...] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.rows)
+
+    def __str__(self) -> str:
+        named = [f"{source} ({length} tokens)" for source, length in self.rows[:_NAMED]]
+        more = [f"and {self.count - _NAMED} more"] if self.count > _NAMED else []
+        return f"{self.count} rows over {self.limit} tokens: " + ", ".join(named + more)
+
+
+def encode_all(
+    rows: Sequence[RowT], template: Template, on_long: Literal["error", "drop"] = "error"
+) -> tuple[list[Encoded], LongRows]:
+    """Encode each row by its type; rows over `template.max_length` tokens are an error, or are left out and named.
+
+    Returns:
+        the encoded rows in order (`Prompt` -> ids, `Chat` and `Document` -> `Tokens`, `Pair` -> `TokenPair`,
+        `Labelled` -> `TokenLabel`), and the rows that were left out.
+
+    Raises:
+        UserError: a row is too long and `on_long` is "error"; no row is left; or a row is of a type with no token form.
+    """
+    encoded: list[Encoded] = []
+    long: list[tuple[Source, int]] = []
+    for row in rows:
+        tokens = _encoder(row, template)(row)
+        length = _length(tokens)
+        if length > template.max_length:
+            long.append((row.source, length))
+        else:
+            encoded.append(tokens)
+    dropped = LongRows(template.max_length, tuple(long))
+    if long and (on_long == "error" or not encoded):
+        fix = "raise max_length, shorten them" + (", or set on_long=drop to leave them out" if encoded else "")
+        raise UserError(f"{dropped}; {fix}")
+    return encoded, dropped
+
+
+def _encoder(row: Row, template: Template) -> Callable[..., Encoded]:
+    encoders: dict[type, Callable[..., Encoded]] = {
+        # Not `encode_prompt`, which would stop at the first long prompt: here all of them are to be named.
+        Prompt: lambda prompt: template._prompt_ids(prompt.prompt, prompt.source),
+        Chat: template.encode_chat,
+        Pair: template.encode_pair,
+        Labelled: template.encode_labelled,
+        Document: template.encode_document,
+    }
+    if type(row) not in encoders:
+        raise UserError(f"{row.source}: a {type(row).__name__} has no token form of its own; turn it into pairs first")
+    return encoders[type(row)]
+
+
+def _length(tokens: Encoded) -> int:
+    """Context that a row needs, in tokens; a prompt needs one more than its own, for the answer."""
+    match tokens:
+        case Tokens(ids=ids):
+            return len(ids)
+        case TokenPair(chosen=chosen, rejected=rejected):
+            return max(len(chosen.ids), len(rejected.ids))
+        case TokenLabel(tokens=inner):
+            return len(inner.ids)
+        case _:
+            return len(tokens) + 1
+
+
+def _require_eos(tokenizer: PreTrainedTokenizerBase) -> None:
+    if tokenizer.eos_token_id is None:
+        raise UserError(
+            "the tokenizer has no end-of-sequence token, so a model could never learn to stop; set "
+            '`tokenizer.eos_token` to one of its tokens (for example "</s>" or "<|endoftext|>") and save it again'
+        )

@@ -1,0 +1,105 @@
+"""What is on disk is whole: written beside its place, flushed, then renamed. A kill at any moment leaves the old or the new.
+
+Two kinds: a *checkpoint* is a Hugging Face folder that anyone can load, with `accordant.json` beside the weights for what that
+format has no field for; a *state* is one file with everything that a run needs to go on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from accordant.types import UserError
+
+META = "accordant.json"
+SCHEMA = 1
+
+
+def save_checkpoint(folder: Path, module: nn.Module, tokenizer: PreTrainedTokenizerBase, meta: Mapping[str, Any]) -> None:
+    """Weights (adapters merged), tokenizer and `meta`, loadable by plain `transformers`."""
+
+    def write(temporary: Path) -> None:
+        merged = module
+        if hasattr(module, "peft_config"):
+            import copy
+
+            merged = copy.deepcopy(module).merge_and_unload()  # type: ignore[operator]
+        merged.save_pretrained(temporary)  # type: ignore[operator]
+        tokenizer.save_pretrained(temporary)
+        (temporary / META).write_text(json.dumps({"schema": SCHEMA, **meta}, indent=1), encoding="utf-8")
+
+    replace_folder(folder, write)
+
+
+def read_meta(folder: str | Path) -> dict[str, Any]:
+    """`accordant.json` of a checkpoint; empty for a checkpoint that Accordant did not write.
+
+    Raises:
+        UserError: it was written by a newer schema.
+    """
+    path = Path(folder) / META
+    if not path.is_file():
+        return {}
+    meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if meta.get("schema", 0) > SCHEMA:
+        raise UserError(f"{path} has schema {meta['schema']}, this version reads up to {SCHEMA}: update accordant")
+    return meta
+
+
+def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Fill a temporary folder with `write`, flush it, and put it in the place of `folder`."""
+    temporary = folder.with_name(f".{folder.name}.new")
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        write(temporary)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    for path in temporary.iterdir():
+        _flush(path)
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    temporary.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """One file with everything that a run needs to go on (weights, optimiser, counters, algorithm state)."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"schema": SCHEMA, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    temporary.replace(path)
+
+
+def load_state(path: Path) -> dict[str, Any] | None:
+    """The saved state, or None if there is none. Nothing but tensors and plain values is unpickled."""
+    if not path.is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError) as error:
+        raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}): delete it to start this stage again") from None
+    return state
+
+
+def _flush(path: Path) -> None:
+    if path.is_file():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())

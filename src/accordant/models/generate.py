@@ -1,0 +1,145 @@
+"""Sampling: prompts in, a `Rollout` out.
+
+What a user of other samplers may miss, and why: top-k, top-p and min-p change the distribution that was sampled from, so the
+log-probabilities of training would belong to another policy; they are left out here on purpose. Temperature is the one knob,
+and every log-probability knows it. 0 is greedy decoding, for looking at a model, never for training.
+
+Noise is drawn per (row, position) before anything runs, and a token is chosen by inverting the cumulative distribution. So what
+a row says does not depend on which rows share its batch or on when the others end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from accordant.models.language import LanguageModel, autocast, trunk_arguments
+from accordant.ops.batching import microbatches, pad_rows
+from accordant.ops.masked import position_ids
+from accordant.types import Rollout, UserError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How responses are drawn: at most `max_new_tokens`, ending at any of `stop_ids`, at `temperature`."""
+
+    max_new_tokens: int
+    temperature: float
+    stop_ids: tuple[int, ...]
+    tokens_per_microbatch: int = 1 << 16
+
+
+@torch.no_grad()
+def generate(
+    model: LanguageModel, prompts: Sequence[Sequence[int]], samples: int, how: Sampling, noise: torch.Generator
+) -> Rollout:
+    """Sample `samples` responses to each prompt.
+
+    Args:
+        model: the policy; dropout is off while sampling.
+        prompts: P token rows, each at least one token.
+        samples: G responses per prompt, rows of a prompt adjacent.
+        how: the sampling settings.
+        noise: source of chance; the same generator state gives the same responses.
+
+    Raises:
+        UserError: a prompt and the new tokens exceed the model's context.
+    """
+    check_context(model, prompts, how.max_new_tokens)
+    rows = [prompt for prompt in prompts for _ in range(samples)]
+    uniform = torch.rand(len(rows), how.max_new_tokens, generator=noise)
+    training = model.module.training
+    model.module.eval()
+    width = max(len(prompt) for prompt in rows)
+    pad = model.tokenizer.pad_token_id or 0
+    ids = torch.full((len(rows), how.max_new_tokens), pad)
+    logp = torch.zeros(len(rows), how.max_new_tokens)
+    length = torch.zeros(len(rows), dtype=torch.long)
+    finished = torch.zeros(len(rows), dtype=torch.bool)
+    for part in microbatches([len(row) + how.max_new_tokens for row in rows], how.tokens_per_microbatch):
+        where = torch.tensor(part)
+        out = _sample(model, [rows[i] for i in part], uniform[where], how)
+        ids[where], logp[where], length[where], finished[where] = out
+    model.module.train(training)
+    longest = int(length.max())
+    response_mask = torch.arange(longest)[None] < length[:, None]
+    prompt_ids = pad_rows(rows, pad, left=True)
+    prompt_mask = pad_rows([[True] * len(row) for row in rows], False, left=True, dtype=torch.bool)
+    return Rollout(
+        ids=torch.cat([prompt_ids, torch.where(response_mask, ids[:, :longest], pad)], dim=1),
+        mask=torch.cat([prompt_mask, response_mask], dim=1),
+        logp=torch.where(response_mask, logp[:, :longest], torch.zeros(())),
+        finished=finished,
+        group=torch.arange(len(prompts)).repeat_interleave(samples),
+        prompt_length=width,
+    )
+
+
+def check_context(model: LanguageModel, prompts: Sequence[Sequence[int]], new_tokens: int) -> None:
+    """Every prompt leaves room for its response. Raises UserError with the numbers and the fix."""
+    longest = max(len(prompt) for prompt in prompts)
+    if model.context and longest + new_tokens > model.context:
+        raise UserError(
+            f"a prompt of {longest} tokens and {new_tokens} new ones exceed the model's context of {model.context}: "
+            f"shorten the prompt or set max_new_tokens to at most {max(0, model.context - longest)}"
+        )
+
+
+def _sample(
+    model: LanguageModel, rows: Sequence[Sequence[int]], uniform: Tensor, how: Sampling
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Sample one micro-batch: ids (n, T), logp (n, T), length (n,), finished (n,), all on the CPU."""
+    device = next(model.module.parameters()).device
+    mask = pad_rows([[True] * len(row) for row in rows], False, left=True, dtype=torch.bool).to(device)
+    current = pad_rows(rows, model.tokenizer.pad_token_id or 0, left=True).to(device)
+    stop = torch.tensor(how.stop_ids, device=device)
+    n, steps = uniform.shape
+    uniform = uniform.to(device)
+    ids = torch.zeros(n, steps, dtype=torch.long, device=device)
+    logp = torch.zeros(n, steps, device=device)
+    length = torch.full((n,), steps, device=device)
+    finished = torch.zeros(n, dtype=torch.bool, device=device)
+    alive = torch.arange(n, device=device)
+    cache = DynamicCache(config=model.config)
+    for t in range(steps):
+        token, chosen = _next_token(model, current, mask, cache, uniform[alive, t], how.temperature)
+        ids[alive, t], logp[alive, t] = token, chosen
+        ended = torch.isin(token, stop)
+        length[alive[ended]], finished[alive[ended]] = t + 1, True
+        going = torch.nonzero(~ended).squeeze(1)
+        if not len(going):
+            break
+        if len(going) < len(alive):
+            cache.batch_select_indices(going)
+            mask, alive, token = mask[going], alive[going], token[going]
+        mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
+        current = token[:, None]
+    return ids.cpu(), logp.cpu(), length.cpu(), finished.cpu()
+
+
+def _next_token(
+    model: LanguageModel, ids: Tensor, mask: Tensor, cache: DynamicCache, uniform: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """One forward over the new tokens and one draw per row: token (n,) and its log-probability (n,)."""
+    arguments = trunk_arguments(model.trunk, mask)
+    if "position_ids" in arguments:
+        arguments["position_ids"] = position_ids(mask)[:, -ids.shape[1] :]
+    if bool(mask.all()):
+        # No padding: without a mask the fast attention kernels are used.
+        del arguments["attention_mask"]
+    with autocast(model.precision):
+        out = model.trunk(input_ids=ids, past_key_values=cache, use_cache=True, **arguments)
+    logits = model.head(out.last_hidden_state[:, -1])
+    if temperature == 0:
+        token = logits.argmax(-1)
+        return token, torch.log_softmax(logits, -1).gather(-1, token[:, None]).squeeze(-1)
+    log_p = torch.log_softmax(logits / temperature, dim=-1)
+    total = log_p.exp().cumsum(-1)
+    # total[-1] is 1 up to rounding; scaling by it keeps the draw inside the vocabulary and off zero-probability tokens.
+    token = torch.searchsorted(total, (uniform[:, None] * total[:, -1:]), right=True).squeeze(-1)
+    token = token.clamp(max=logits.shape[-1] - 1)
+    return token, log_p.gather(-1, token[:, None]).squeeze(-1)

@@ -1,0 +1,169 @@
+"""From a folder or a hub name to weights and a tokenizer. LoRA, precision and a fresh start are arguments, never variants."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging as transformers_logging
+
+from accordant.config import REQUIRED, Config, knob
+from accordant.seeds import derive
+from accordant.types import UserError
+
+transformers_logging.disable_progress_bar()
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+class LoraConfig(Config):
+    """Low-rank adapters (Hu et al. 2021, arXiv 2106.09685), merged into the base when the stage ends."""
+
+    rank: int = knob(16, "rank of the update", ge=1)
+    alpha: float = knob(32.0, "scale of the update is alpha / rank", gt=0)
+    dropout: float = knob(0.0, "dropout on the adapter's input; online training always runs without", ge=0, lt=1)
+    targets: str | tuple[str, ...] = knob("all-linear", "module names to adapt, or all-linear")
+
+
+class ModelConfig(Config):
+    """Which weights to start from and how to hold them."""
+
+    path: str = knob(REQUIRED, "checkpoint folder or hub name (owner/name)", min_length=1)
+    precision: Literal["auto", "float32", "bfloat16"] = knob(
+        "auto", "arithmetic of the forward pass; weights stay float32; auto measures once which is faster"
+    )
+    lora: LoraConfig | None = knob(None, "train low-rank adapters instead of all weights")
+    trust_remote_code: bool = knob(False, "run Python code that comes with the checkpoint")
+
+
+def load_tokenizer(path: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The checkpoint's tokenizer. Raises UserError where there is none."""
+    _check_folder(path)
+    return _loaded(path, lambda: AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code), "tokenizer")
+
+
+def load_causal(cfg: ModelConfig, seed: int = 0) -> nn.Module:
+    """A causal language model in float32 on the CPU or the accelerator, with fresh adapters if asked."""
+    _check_folder(cfg.path, weights=True)
+    model = _loaded(
+        cfg.path,
+        lambda: AutoModelForCausalLM.from_pretrained(
+            cfg.path, dtype=torch.float32, trust_remote_code=cfg.trust_remote_code
+        ),
+        "causal language model",
+    )
+    return _adapted(model, cfg, "CAUSAL_LM", seed).to(device())
+
+
+def load_scalar(cfg: ModelConfig, pad_id: int, labels: int = 1, seed: int = 0) -> nn.Module:
+    """A model that scores a text: a sequence classifier, or a causal checkpoint with a fresh, small head.
+
+    A fresh head starts at standard deviation 1/sqrt(H + 1), so that first scores have unit size (Stiennon et al. 2020,
+    arXiv 2009.01325).
+    """
+    _check_folder(cfg.path, weights=True)
+    known = _loaded(
+        cfg.path, lambda: AutoConfig.from_pretrained(cfg.path, trust_remote_code=cfg.trust_remote_code), "configuration"
+    )
+    trained = any("SequenceClassification" in name for name in known.architectures or [])
+    options: dict[str, Any] = {} if trained else {"num_labels": labels}
+
+    def build() -> Any:
+        with warnings.catch_warnings(), _quiet():
+            return AutoModelForSequenceClassification.from_pretrained(
+                cfg.path, dtype=torch.float32, trust_remote_code=cfg.trust_remote_code, **options
+            )
+
+    model: PreTrainedModel = _loaded(cfg.path, build, "sequence classifier")
+    model.config.pad_token_id = pad_id
+    if not trained:
+        head = scalar_head(model)
+        with torch.no_grad():
+            noise = torch.randn(head.weight.shape, generator=torch.Generator().manual_seed(derive(seed, "head")))
+            head.weight.copy_(noise / (head.in_features + 1) ** 0.5)
+            if head.bias is not None:
+                head.bias.zero_()
+    return _adapted(model, cfg, "SEQ_CLS", seed).to(device())
+
+
+def scalar_head(model: nn.Module) -> nn.Linear:
+    """The last linear layer of a sequence classifier: `score` of causal families, `classifier` of encoders."""
+    linear = [module for name, module in model.named_modules() if isinstance(module, nn.Linear) and _is_head(name)]
+    if not linear:
+        raise UserError(f"{type(model).__name__} has no linear head called score or classifier")
+    return linear[-1]
+
+
+def _is_head(name: str) -> bool:
+    return any(part in ("score", "classifier") for part in name.split("."))
+
+
+def device() -> torch.device:
+    """The accelerator that is there, else the CPU."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found or torch.device("cpu")
+
+
+def _adapted(model: PreTrainedModel, cfg: ModelConfig, task: str, seed: int) -> nn.Module:
+    if cfg.lora is None:
+        return model
+    from peft import LoraConfig as PeftLora
+    from peft import get_peft_model
+
+    torch.manual_seed(derive(seed, "lora"))
+    lora = cfg.lora
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    return get_peft_model(
+        model,
+        PeftLora(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type=task),
+    )
+
+
+def _check_folder(path: str, weights: bool = False) -> None:
+    """A path that looks local must be a folder with a checkpoint in it; anything else is a hub name."""
+    folder = Path(path)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{path} holds no checkpoint: config.json is missing")
+        if weights and not any((folder / name).is_file() for name in WEIGHTS):
+            raise UserError(f"{path} holds no weights: none of {', '.join(WEIGHTS)} is there")
+        return
+    if folder.is_absolute() or path.startswith((".", "~")) or path.count("/") > 1 or folder.parent.is_dir():
+        beside = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
+        close = difflib.get_close_matches(folder.name, beside, n=1, cutoff=0.5)
+        hint = f"; did you mean {folder.parent / close[0]}?" if close else ""
+        if path.count("/") != 1 or path.startswith((".", "/", "~")):
+            raise UserError(f"no checkpoint folder {path}{hint}")
+
+
+def _loaded(path: str, build: Any, what: str) -> Any:
+    try:
+        return build()
+    except (OSError, ValueError, KeyError, ImportError, json.JSONDecodeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"no {what} could be loaded from {path}: {reason}") from error
+
+
+class _quiet:
+    """transformers announces a freshly initialised head; here that is the purpose."""
+
+    def __enter__(self) -> None:
+        self._level = transformers_logging.get_verbosity()
+        transformers_logging.set_verbosity(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        transformers_logging.set_verbosity(self._level)

@@ -1,0 +1,266 @@
+"""The offline loop: rows -> loss. Supervised fine-tuning, pretraining and reward models.
+
+    1 rows        read, encoded by the template, over-long ones named
+    2 model       loaded, or made from scratch
+    3 restore     a killed run goes on from its last saved step
+    4 batch       the rows of a step: a seeded permutation of each epoch
+    5 loss        micro-batches sorted by length within the step, terms divided by the step's counts
+    6 step        clip, AdamW, schedule
+    7 validate    the same loss on rows that nothing trains on; the best weights are kept
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from accordant.config import REQUIRED, Config, knob
+from accordant.data.rows import read
+from accordant.data.template import Template, encode_all, ensure_pad
+from accordant.models.checkpoint import load_state, save_checkpoint, save_state
+from accordant.models.language import LanguageModel
+from accordant.models.load import ModelConfig, device
+from accordant.models.optim import NotFinite, OptimConfig, Optimiser
+from accordant.models.scalar import ScalarModel
+from accordant.models.scratch import ScratchConfig, make
+from accordant.ops.batching import microbatches, move
+from accordant.seeds import derive, permutation
+from accordant.stages.folder import StageFolder
+from accordant.stages.gradient import Meter, accumulate, dump_and_stop, total_counts
+from accordant.types import Batch, LanguageOut, Metrics, Row, ScoreOut, Sums, TokenLabel, TokenPair, Tokens, UserError
+
+Item = Tokens | TokenPair | TokenLabel
+
+
+class OfflineConfig(Config):
+    """Training on rows."""
+
+    model: ModelConfig | None = knob(None, "the checkpoint to start from")
+    scratch: ScratchConfig | None = knob(None, "or the shape of a new model, its tokenizer trained on the rows")
+    data: str = knob(REQUIRED, "rows to train on: a file, or hub:owner/name:split", min_length=1)
+    validation: str | None = knob(None, "rows that choose the best weights and are never trained on")
+    algo: Config = knob(REQUIRED, "the algorithm's knobs")
+    optim: OptimConfig = knob(OptimConfig(), "the optimiser")
+    rows_per_step: int = knob(32, "rows of one optimiser step", "rows", gt=0)
+    epochs: float = knob(1.0, "passes over the rows", gt=0)
+    max_steps: int | None = knob(None, "stop after this many steps, whatever the epochs", "steps", gt=0)
+    tokens_per_microbatch: int = knob(16_384, "padded tokens in memory at once; changes results by rounding only", "tokens", gt=0)
+    max_length: int | None = knob(None, "longest row; none = the model's context", "tokens", gt=1)
+    on_long: Literal["error", "drop"] = knob("error", "an over-long row stops the stage, or is left out and named")
+    validate_every: int | None = knob(None, "steps between validations; none = at the end of each epoch", "steps", gt=0)
+    save_every: int = knob(50, "steps between saved states", "steps", gt=0)
+    seed: int = knob(0, "seed of order, heads and dropout")
+
+
+def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) -> dict[str, Any]:
+    """Train and write `checkpoint/`. Returns the small result."""
+    started = time.monotonic()
+    rows = read_rows(cfg.data, algo)
+    saved = load_state(folder.state)
+    model = build_model(cfg, algo, rows, saved)
+    if said := ensure_pad(model.tokenizer):
+        folder.note(said)
+    template = Template(model.tokenizer, _max_length(cfg, model))
+    items, long = encode_all(rows, template, cfg.on_long)
+    held = encode_all(read_rows(cfg.validation, algo), template, cfg.on_long)[0] if cfg.validation else []
+    folder.note(f"{len(items)} rows" + (f", {len(held)} to validate" if held else "") + (f"; left out: {long}" if long.count else ""))
+    trainer = Trainer(cfg, folder, algo, model, items, held)
+    trainer.restore(saved)
+    trainer.train(started)
+    meta = {"algo": name, "max_length": template.max_length, "seed": cfg.seed, **trainer.reward_scale(items)}
+    save_checkpoint(folder.checkpoint, model.module, model.tokenizer, meta)
+    folder.state.unlink(missing_ok=True)
+    return {
+        "checkpoint": str(folder.checkpoint), "rows": len(items), "left_out": long.count, "steps": trainer.total,
+        "train": trainer.last, "validation": trainer.best, "best_step": trainer.best_step, "precision": model.precision,
+        "parameters": sum(p.numel() for p in model.module.parameters()), "train_seconds": round(trainer.seconds, 2),
+    }  # fmt: skip
+
+
+def read_rows(path: str, algo: ModuleType) -> list[Row]:
+    """Rows of a file, all of a kind that the algorithm learns from. Raises UserError naming the first that is not."""
+    rows = read(path)
+    for row in rows:
+        if type(row).__name__ not in algo.ROWS:
+            raise UserError(
+                f"{row.source}: found a {type(row).__name__} row, but {algo.__name__.rpartition('.')[2]} learns from "
+                f"{' or '.join(algo.ROWS)} rows"
+            )
+    return rows
+
+
+def build_model(
+    cfg: OfflineConfig, algo: ModuleType, rows: Sequence[Row], saved: dict[str, Any] | None
+) -> LanguageModel | ScalarModel:
+    """A loaded or a new model of the kind that the algorithm trains."""
+    if (cfg.model is None) == (cfg.scratch is None):
+        raise UserError("give either model.path (start from a checkpoint) or scratch (start from nothing), and not both")
+    precision = saved["precision"] if saved else None
+    if cfg.scratch is not None:
+        if algo.HEAD != "language":
+            raise UserError("scratch makes a language model; a reward model starts from a checkpoint: set model.path")
+        return make(cfg.scratch, rows, cfg.seed, precision)
+    assert cfg.model is not None
+    if algo.HEAD == "language":
+        return LanguageModel.load(cfg.model, cfg.seed, precision)
+    return ScalarModel.load(cfg.model, labels=1, seed=cfg.seed, precision=precision)
+
+
+def _max_length(cfg: OfflineConfig, model: LanguageModel | ScalarModel) -> int:
+    context = model.context
+    if cfg.max_length and context and cfg.max_length > context:
+        raise UserError(f"max_length={cfg.max_length} is beyond the model's context of {context} tokens")
+    return cfg.max_length or context or 1 << 20
+
+
+class Trainer:
+    """One offline training run: owns the optimiser and where it stands."""
+
+    def __init__(
+        self, cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, model: LanguageModel | ScalarModel,
+        items: Sequence[Item], held: Sequence[Item],
+    ) -> None:  # fmt: skip
+        self.cfg, self.folder, self.algo, self.model, self.items, self.held = cfg, folder, algo, model, items, held
+        self.per_epoch = math.ceil(len(items) / cfg.rows_per_step)
+        self.total = min(math.ceil(self.per_epoch * cfg.epochs), cfg.max_steps or 1 << 60)
+        self.parameters: dict[str, nn.Parameter] = {
+            n: p for n, p in model.module.named_parameters() if p.requires_grad
+        }
+        self.optimiser = Optimiser(self.parameters, cfg.optim, self.total)
+        self.step = 0
+        self.seconds = 0.0
+        self.last: dict[str, float] = {}
+        self.best: dict[str, float] | None = None
+        self.best_step: int | None = None
+        self.best_weights: dict[str, Tensor] = {}
+
+    def restore(self, saved: dict[str, Any] | None) -> None:
+        """Go on from a saved state."""
+        if saved is None:
+            self.folder.rewind_metrics(0)
+            return
+        self._set_weights(saved["weights"])
+        self.optimiser.restore(saved["optimiser"])
+        self.step, self.seconds, self.last = saved["step"], saved["seconds"], saved["last"]
+        self.best, self.best_step, self.best_weights = saved["best"], saved["best_step"], saved["best_weights"]
+        self.folder.rewind_metrics(self.step)
+        self.folder.note(f"going on from step {self.step}")
+
+    def save(self) -> None:
+        save_state(self.folder.state, {
+            "weights": self.weights(), "optimiser": self.optimiser.state(), "step": self.step, "seconds": self.seconds,
+            "last": self.last, "best": self.best, "best_step": self.best_step, "best_weights": self.best_weights,
+            "precision": self.model.precision,
+        })  # fmt: skip
+
+    def weights(self) -> dict[str, Tensor]:
+        return {n: p.detach().cpu().clone() for n, p in self.parameters.items()}
+
+    def _set_weights(self, weights: dict[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(weights[name])
+
+    def train(self, started: float) -> None:
+        """All steps that are left; the best weights (or the last ones, without validation) are in the model at the end."""
+        before = self.seconds
+        with self.folder.progress(self.algo.__name__.rpartition(".")[2], self.total, self.step) as bar:
+            while self.step < self.total:
+                self.one_step()
+                self.seconds = before + time.monotonic() - started
+                word = "  ".join(f"{k} {v:.3f}" for k, v in list(self.last.items())[:2])
+                bar.advance(word)
+                if self.step % self.cfg.save_every == 0 and self.step < self.total:
+                    self.save()
+        if self.best_weights:
+            self._set_weights(self.best_weights)
+
+    def one_step(self) -> None:
+        """Rows of this step -> new weights; validation where it is due."""
+        torch.manual_seed(derive(self.cfg.seed, "dropout", self.step))
+        self.model.module.train()
+        items = self.rows_of(self.step)
+        lr, meter = self.optimiser.lr(), Meter()
+        try:
+            parts = self._batches(items)
+            totals = total_counts(self.algo.counts(batch) for batch in parts)
+            accumulate(parts, self._loss, totals, meter)
+            norm = self.optimiser.step()
+        except NotFinite as error:
+            raise dump_and_stop(error, self.folder.path, self.step, {"ids": [list(_first(i).ids) for i in items]}) from None
+        self.last = meter.means()
+        self.step += 1
+        row = {"step": self.step - 1, **self.last, "grad_norm": norm, "lr": lr}
+        every = self.cfg.validate_every or self.per_epoch
+        if self.held and (self.step % every == 0 or self.step == self.total):
+            row |= {f"validation_{k}": v for k, v in self._validate().items()}
+        self.folder.metric(row)
+
+    def rows_of(self, step: int) -> list[Item]:
+        """The rows of a step: epochs are seeded permutations laid end to end, each with its own shorter last step."""
+        epoch, place = divmod(step, self.per_epoch)
+        order = permutation(len(self.items), self.cfg.seed, "rows", epoch)
+        chosen = order[place * self.cfg.rows_per_step : (place + 1) * self.cfg.rows_per_step]
+        return [self.items[i] for i in chosen]
+
+    def _batches(self, items: Sequence[Item]) -> list[Batch]:
+        pad = self.model.tokenizer.pad_token_id
+        lengths = [_longest(item) for item in items]
+        rows = [2 if isinstance(item, TokenPair) else 1 for item in items]
+        parts = microbatches(lengths, self.cfg.tokens_per_microbatch, rows)
+        return [move(self.algo.collate([items[i] for i in part], pad), device()) for part in parts]
+
+    def _loss(self, batch: Batch) -> tuple[Sums, Metrics]:
+        out = forward(self.model, batch)
+        return self.algo.loss(out, batch, self.cfg.algo)  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        """Means over the held-out rows; lower first term = better, and then the weights are remembered."""
+        self.model.module.eval()
+        meter = Meter()
+        for batch in self._batches(self.held):
+            meter.add(self._loss(batch)[1])
+        means = meter.means()
+        criterion = next(iter(means))
+        if self.best is None or means[criterion] < self.best[criterion]:
+            self.best, self.best_step, self.best_weights = means, self.step, self.weights()
+        return means
+
+    @torch.no_grad()
+    def reward_scale(self, items: Sequence[Item]) -> dict[str, float]:
+        """Mean and standard deviation of a reward model's scores on its own answers, so that rewards have unit size."""
+        if not isinstance(self.model, ScalarModel):
+            return {}
+        self.model.module.eval()
+        some = [items[i] for i in permutation(len(items), self.cfg.seed, "reference answers")[:512]]
+        scores = torch.cat([forward(self.model, batch).score.cpu() for batch in self._batches(some)])  # type: ignore[union-attr]
+        return {"score_mean": float(scores.mean()), "score_sd": float(scores.std().clamp(min=1e-6))}
+
+
+def forward(model: LanguageModel | ScalarModel, batch: Batch) -> LanguageOut | ScoreOut:
+    """The model's view of a micro-batch."""
+    if isinstance(model, ScalarModel):
+        return ScoreOut(model.logits(batch.ids, batch.mask)[:, 0])
+    logp, _ = model.logp(batch.ids, batch.mask, batch.loss_mask)
+    return LanguageOut(logp)
+
+
+def _longest(item: Item) -> int:
+    if isinstance(item, TokenPair):
+        return max(len(item.chosen.ids), len(item.rejected.ids))
+    return len(_first(item).ids)
+
+
+def _first(item: Item) -> Tokens:
+    match item:
+        case TokenPair(chosen=tokens) | TokenLabel(tokens=tokens):
+            return tokens
+        case _:
+            return item

@@ -1,0 +1,100 @@
+"""How far labelers agree: percent agreement, Fleiss' kappa, Kendall's W.
+
+A counts table (N, C) holds, for each of N items, how many of its raters chose each of C categories. Left out: missing
+ratings (every item has the same number of raters), ordered categories, and Krippendorff's alpha.
+"""
+
+import warnings
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+from accordant.stats.rankings import levels
+from accordant.types import Ranking
+
+
+def percent_agreement(counts: ArrayLike) -> float:
+    """The share of all pairs of raters who agree, averaged over items: Fleiss' P-bar.
+
+    ``mean_i sum_c n_ic (n_ic - 1) / (n (n - 1))``. Raises `ValueError` unless `counts` is a table as above with n >= 2.
+    """
+    table = _counts(counts)
+    raters = table[0].sum()
+    return float((table * (table - 1)).sum(axis=1).mean() / (raters * (raters - 1)))
+
+
+def fleiss_kappa(counts: ArrayLike) -> float:
+    """Agreement beyond chance, ``(P - Pe) / (1 - Pe)`` with ``Pe = sum_c p_c^2``; 1 is perfect, 0 is chance.
+
+    nan with a `RuntimeWarning` where all ratings are one category: chance agreement is then certain, and kappa is 0/0.
+    Raises as `percent_agreement` does. Source: Fleiss (1971), Psychological Bulletin 76(5), 378-382.
+    """
+    table = _counts(counts)
+    share = table.sum(axis=0) / table.sum()
+    chance = float(share @ share)
+    if (share > 0).sum() == 1:
+        warnings.warn(
+            "Fleiss' kappa is undefined: every rater put every item into one category.", RuntimeWarning, stacklevel=2
+        )
+        return float("nan")
+    return (percent_agreement(table) - chance) / (1.0 - chance)
+
+
+def pairwise_votes(items: Sequence[Sequence[Ranking]]) -> NDArray[np.int64]:
+    """The counts table (pairs, 3) of rankings: for every two completions a, b of an item, votes for a, b, and a tie.
+
+    `items[i]` are the rankings of one item by its labelers. The rejected are below all that is ranked and tied among
+    themselves. Which completion is "a" is its position, so positions have to be shuffled where that could mean
+    something. Raises `UserError` where a ranking is incomplete, `ValueError` where items differ in how many labelers
+    they have.
+    """
+    rows = []
+    for rankings in items:
+        level = np.stack([levels(ranking) for ranking in rankings])
+        for a, b in combinations(range(level.shape[1]), 2):
+            difference = level[:, b] - level[:, a]
+            rows.append([(difference > 0).sum(), (difference < 0).sum(), (difference == 0).sum()])
+    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    if len(set(table.sum(axis=1).tolist())) > 1:
+        raise ValueError(f"items have {sorted(set(table.sum(axis=1).tolist()))} labelers: all must have equally many")
+    return table
+
+
+def kendall_w(scores: ArrayLike) -> float:
+    """Kendall's coefficient of concordance of m raters over K objects, with the correction for ties; 1 is perfect.
+
+    `scores` (m, K), any numbers whose order is the rater's ranking. ``W = 12 S / (m^2 (K^3 - K) - m T)`` with S the sum
+    of squared deviations of the rank sums and ``T = sum (t^3 - t)`` over all groups of t ties. nan with a
+    `RuntimeWarning` where every rater ties everything. Raises `ValueError` unless m >= 2 and K >= 2.
+    Source: Kendall and Gibbons (1990), Rank Correlation Methods, chapter 6.
+    """
+    table = np.asarray(scores, dtype=np.float64)
+    if table.ndim != 2 or min(table.shape) < 2 or not np.isfinite(table).all():
+        raise ValueError(f"scores must be a finite (m >= 2, K >= 2) table, not of shape {table.shape}")
+    raters, objects = table.shape
+    totals = rankdata(table, axis=1).sum(axis=0)
+    spread = ((totals - totals.mean()) ** 2).sum()
+    ties = sum(int((t**3 - t).sum()) for t in (np.unique(row, return_counts=True)[1] for row in table))
+    denominator = raters**2 * (objects**3 - objects) - raters * ties
+    if denominator == 0:
+        warnings.warn("Kendall's W is undefined: every rater ties everything.", RuntimeWarning, stacklevel=2)
+        return float("nan")
+    return float(12.0 * spread / denominator)
+
+
+def _counts(counts: ArrayLike) -> NDArray[np.int64]:
+    raw = np.asarray(counts)
+    if raw.ndim != 2 or raw.size == 0:
+        raise ValueError(f"counts must be a table (items, categories), not of shape {raw.shape}")
+    table = raw.astype(np.int64)
+    if (table != raw).any() or (table < 0).any():
+        raise ValueError("counts must be whole numbers of at least 0")
+    raters = table.sum(axis=1)
+    if raters[0] < 2 or (raters != raters[0]).any():
+        raise ValueError(
+            f"every item needs the same number of raters, at least 2; the rows sum to {sorted(set(raters.tolist()))}"
+        )
+    return table

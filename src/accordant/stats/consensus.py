@@ -1,0 +1,75 @@
+"""What several labelers say together about one item: Borda scores and pairwise majorities.
+
+Both count every labeler alike. Left out: weights for labelers, and models of their skill.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from accordant.stats.rankings import levels
+from accordant.types import Pair, Ranking
+
+
+def borda(rankings: Sequence[Ranking]) -> NDArray[np.float64]:
+    """The mean Borda score (K,) over labelers: how many of the other K - 1 completions each one beats.
+
+    ``score[k] = mean over labelers of (K - midrank[k])``, between 0 and K - 1: ties share the mean of their ranks, and
+    the rejected are tied below all that is ranked. Raises `ValueError` unless all rankings are of one item, and
+    `UserError` where one is incomplete. Source: Borda (1781), with the mid-rank convention of Kendall (1945) for ties.
+    """
+    level = _levels(rankings)
+    midrank = rankdata(level, method="average", axis=1)
+    return level.shape[1] - midrank.mean(axis=0)
+
+
+def majority(rankings: Sequence[Ranking]) -> NDArray[np.float64]:
+    """The net preference shares (K, K): labelers who put i before j, less those who put j before i, over all labelers.
+
+    Antisymmetric, in [-1, 1]; a tie counts for neither side and stays in the denominator. Raises as `borda` does.
+    """
+    before = _before(_levels(rankings))
+    return before - before.T
+
+
+def consensus_pairs(rankings: Sequence[Ranking], min_share: float = 0.5) -> list[Pair]:
+    """One pair for every two completions that more than `min_share` of the labelers order in the same way.
+
+    `weight` is the share of labelers who agree with the pair; `margin` is the gap of the Borda scores over K - 1, in
+    [0, 1], and 0 where Borda contradicts the majority. `min_share` is in [0.5, 1): at 0.5 or more, at most one of two
+    opposite pairs can pass. Coverage is `len(pairs) / C(K, 2)`; the rest has no majority, and is left out.
+    Raises as `borda` does, and `ValueError` for a `min_share` outside its range.
+    """
+    if not 0.5 <= min_share < 1.0:
+        raise ValueError(f"min_share is {min_share}: it must be at least 0.5 and below 1")
+    before = _before(_levels(rankings))
+    score = borda(rankings)
+    first = rankings[0]
+    return [
+        Pair(
+            first.prompt,
+            first.completions[i],
+            first.completions[j],
+            margin=max(float(score[i] - score[j]), 0.0) / (len(score) - 1),
+            weight=float(before[i, j]),
+            source=first.source,
+        )
+        for i, j in np.argwhere(before > min_share).tolist()
+    ]
+
+
+def _levels(rankings: Sequence[Ranking]) -> NDArray[np.int64]:
+    """(labelers, K)."""
+    if not rankings:
+        raise ValueError("no ranking: consensus needs at least one")
+    items = {(ranking.prompt, ranking.completions) for ranking in rankings}
+    if len(items) > 1:
+        raise ValueError(f"the rankings are of {len(items)} different items: consensus is over one")
+    return np.stack([levels(ranking) for ranking in rankings])
+
+
+def _before(level: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(K, K): the share of labelers who put i before j."""
+    return (level[:, :, None] < level[:, None, :]).mean(axis=0)

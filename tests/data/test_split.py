@@ -1,0 +1,93 @@
+"""Splits by prompt, duplicates and overlaps; CONFORMANCE 44."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accordant.data.split import check_disjoint, duplicates, key, split
+from accordant.types import Chat, Document, Message, Pair, Prompt, Rating, Source, UserError
+
+ROWS = [Pair(f"q{i % 40}", f"good {i}", f"bad {i}", source=Source("p.jsonl", i)) for i in range(120)]
+
+
+@given(st.lists(st.integers(0, 12), min_size=8, max_size=60), st.integers(0, 99))
+def test_no_prompt_straddles_and_no_row_is_lost(prompts, seed):
+    rows = [Pair(f"q{prompt}", "a", "b", source=Source("p", i)) for i, prompt in enumerate([*prompts, 13, 14, 15])]
+    parts = split(rows, {"test": 1, "validation": 0.25}, seed)
+    assert sorted((row for part in parts.values() for row in part), key=lambda row: row.source.line) == rows
+    homes = [{key(row) for row in part} for part in parts.values()]
+    assert sum(map(len, homes)) == len(set.union(*homes))
+    assert len(homes[0]) == 1
+    assert len(homes[1]) == round(0.25 * len(set(prompts) | {13, 14, 15}))
+    check_disjoint(parts["test"], parts["train"])
+
+
+def test_sizes_are_exact_where_prompts_are_unique():
+    parts = split([Prompt(f"q{i}") for i in range(1000)], {"test": 100, "validation": 0.2}, seed=1)
+    assert {name: len(part) for name, part in parts.items()} == {"test": 100, "validation": 200, "train": 700}
+
+
+def test_the_order_of_rows_does_not_matter_and_is_kept():
+    shuffled = random.Random(0).sample(ROWS, len(ROWS))
+    parts, again = (split(rows, {"test": 10}, seed=3) for rows in (ROWS, shuffled))
+    assert {row.source for row in parts["test"]} == {row.source for row in again["test"]}
+    assert [row.source.line for row in parts["test"]] == sorted(row.source.line for row in parts["test"])
+
+
+def test_seeds_differ_and_repeat():
+    first, second = split(ROWS, {"test": 10}, seed=0), split(ROWS, {"test": 10}, seed=1)
+    assert first == split(ROWS, {"test": 10}, seed=0)
+    assert first["test"] != second["test"]
+
+
+def test_new_rows_move_few_old_ones():
+    old = [Prompt(f"q{i}") for i in range(1000)]
+    before = {row.prompt for row in split(old, {"test": 200}, seed=0)["test"]}
+    after = {row.prompt for row in split([*old, Prompt("new")], {"test": 200}, seed=0)["test"]}
+    assert len(before - after) <= 1
+
+
+def test_prompts_are_one_whatever_their_case_and_spacing():
+    assert key(Prompt("Where is  it?\n")) == key(Chat("where IS it?", "there"))
+    assert key(Prompt("caf\u00e9")) == key(Prompt("cafe\u0301"))
+    assert key(Prompt((Message("user", "hi"),))) != key(Prompt((Message("system", "hi"),)))
+    assert key(Document("a text")) == "a text"
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"test": 40}, "leave none of the 40 distinct ones for 'train'"),
+        ({"test": 0.6, "validation": 0.5}, "leave none"),
+        ({"test": 0}, "'test' would get 0 of 40"),
+        ({"test": -3}, "'test' would get -3"),
+        ({"test": 1.5}, "share 1.5 is not between 0 and 1"),
+        ({"test": 0.001}, "'test' would get 0 of 40"),
+        ({"train": 3}, "'train' is what the other splits leave"),
+    ],
+)
+def test_impossible_sizes_are_refused(sizes, message):
+    with pytest.raises(UserError, match=message):
+        split(ROWS, sizes, seed=0)
+
+
+def test_duplicates_are_equal_in_all_but_their_place():
+    def rating(score, line):
+        return Rating("q", "a", {"quality": score}, source=Source("r", line))
+
+    rows = [rating(1.0, 1), rating(2.0, 2), rating(1.0, 3), Chat("q", "a", Source("c", 1)), rating(1.0, 4)]
+    assert duplicates(rows) == [(Source("r", 1), Source("r", 3), Source("r", 4))]
+    assert duplicates([Prompt("q"), Document("q")]) == []
+
+
+def test_overlaps_are_named_with_both_places():
+    a = [Prompt(f"q{i}", Source("a.jsonl", i)) for i in range(1, 31)]
+    b = [Prompt(f"Q{i}", Source("b.jsonl", 100 + i)) for i in range(1, 31)]
+    with pytest.raises(UserError, match="1 prompts are in train and in test") as caught:
+        check_disjoint(a[:3], b[2:], ("train", "test"))
+    assert "a.jsonl:3 and b.jsonl:103: q3" in str(caught.value)
+    with pytest.raises(UserError, match=r"(?s)^30 prompts.*and 10 more$"):
+        check_disjoint(a, b)
+    check_disjoint(a[:3], b[3:])

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from accordant.stats.intervals import bootstrap_ci, paired_ci, wilson
+
+NORMAL = np.random.default_rng(1).normal(3.0, 2.0, size=400)
+
+
+def test_bootstrap_of_a_mean_is_the_normal_interval_for_many_rows():
+    low, high = bootstrap_ci(NORMAL, seed=0)
+    half = 1.96 * NORMAL.std() / np.sqrt(len(NORMAL))
+    assert low == pytest.approx(NORMAL.mean() - half, abs=0.03)
+    assert high == pytest.approx(NORMAL.mean() + half, abs=0.03)
+
+
+def test_bootstrap_covers_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    intervals = [bootstrap_ci(rng.normal(size=60), n=200, seed=i, level=0.8) for i in range(600)]
+    assert 0.74 < np.mean([low <= 0.0 <= high for low, high in intervals]) < 0.84
+
+
+def test_bootstrap_is_a_function_of_its_seed():
+    assert bootstrap_ci(NORMAL, seed=4) == bootstrap_ci(NORMAL, seed=4)
+    assert bootstrap_ci(NORMAL, seed=4) != bootstrap_ci(NORMAL, seed=5)
+
+
+def test_a_wider_level_is_wider_and_the_statistic_is_used():
+    narrow, wide = bootstrap_ci(NORMAL, level=0.5), bootstrap_ci(NORMAL, level=0.99)
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+    low, high = bootstrap_ci(NORMAL, np.std)
+    assert low < NORMAL.std() < high < 3.0
+
+
+def test_rows_of_more_columns_stay_together():
+    table = np.column_stack([NORMAL, NORMAL])
+    assert bootstrap_ci(table, lambda rows: rows[:, 0].mean() - rows[:, 1].mean()) == (0.0, 0.0)
+
+
+def test_clusters_of_copies_count_once():
+    """Ten copies of each row in its own group: the interval is that of the rows before copying."""
+    rows = NORMAL[:40]
+    plain = bootstrap_ci(rows, seed=0)
+    copies, ids = np.repeat(rows, 10), np.repeat(np.arange(40), 10)
+    clustered = bootstrap_ci(copies, seed=0, groups=ids)
+    assert clustered == pytest.approx(plain, abs=1e-12)
+    naive = bootstrap_ci(copies, seed=0)
+    assert naive[1] - naive[0] < 0.5 * (clustered[1] - clustered[0])
+
+
+def test_group_ids_may_be_text_and_in_any_order():
+    low, high = bootstrap_ci([0.0, 1.0, 0.0, 1.0], groups=["x", "y", "x", "y"], n=500)
+    assert (low, high) == (0.0, 1.0)
+    assert bootstrap_ci([0.0, 1.0, 1.0, 0.0], groups=["x", "y", "x", "y"], n=500) == (0.5, 0.5)
+
+
+def test_a_paired_difference_forgets_what_the_pairs_share():
+    gain = np.random.default_rng(2).normal(0.2, 0.1, size=400)
+    low, high = paired_ci(NORMAL * 100, NORMAL * 100 + gain)
+    assert 0.18 < low < 0.2 < high < 0.22
+    assert paired_ci(NORMAL, NORMAL + 1.0) == pytest.approx((1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: bootstrap_ci([]), "at least one"),
+        (lambda: bootstrap_ci([1.0, np.nan]), "finite"),
+        (lambda: bootstrap_ci([1.0], n=0), "n is 0"),
+        (lambda: bootstrap_ci([1.0], level=95), "level is 95"),
+        (lambda: bootstrap_ci([1.0, 2.0], groups=[1]), "each of the 2 values"),
+        (lambda: paired_ci([1.0, 2.0], [1.0]), "equally many"),
+        (lambda: wilson(3, 2), "3 successes in 2 trials"),
+        (lambda: wilson(0, 0), "at least 1"),
+    ],
+)
+def test_what_is_refused(call, match):
+    with pytest.raises(ValueError, match=match):
+        call()
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.999))
+def test_wilson_is_scipys(k_and_n, level):
+    k, n = k_and_n
+    oracle = binomtest(k, n).proportion_ci(level, method="wilson")
+    assert wilson(k, n, level) == pytest.approx((oracle.low, oracle.high), abs=1e-9)
+    assert 0.0 <= wilson(k, n, level)[0] <= k / n <= wilson(k, n, level)[1] <= 1.0

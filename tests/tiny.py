@@ -1,0 +1,143 @@
+"""Tiny, seeded Hugging Face checkpoints of the families that open models use, in folders as real ones would be.
+
+Their weights are drawn wide (standard deviation 0.3), so that next-token distributions differ from uniform and from
+one another. Left out: anything that would have to be trained or downloaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
+
+from accordant.models.language import LanguageModel
+from accordant.models.load import ModelConfig
+from accordant.models.scalar import ScalarModel
+
+WIDTH, LAYERS, HEADS, CONTEXT = 32, 2, 2, 64
+
+_ROTARY: dict[str, Any] = {
+    "hidden_size": WIDTH,
+    "intermediate_size": 48,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": 1,
+    "head_dim": WIDTH // HEADS,
+    "max_position_embeddings": CONTEXT,
+    "initializer_range": 0.3,
+}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": _ROTARY,
+    "mistral": _ROTARY | {"sliding_window": None},
+    "qwen2": {name: value for name, value in _ROTARY.items() if name != "head_dim"},
+    "gemma": _ROTARY,
+    "gemma2": _ROTARY | {"final_logit_softcapping": 3.0, "sliding_window": CONTEXT, "query_pre_attn_scalar": 16},
+    "cohere": {name: value for name, value in _ROTARY.items() if name != "head_dim"} | {"logit_scale": 0.5},
+    "granite": {name: value for name, value in _ROTARY.items() if name != "head_dim"} | {"logits_scaling": 2.0},
+    "gpt2": {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": HEADS, "n_positions": CONTEXT, "initializer_range": 0.3},
+    "gpt_neox": {
+        "hidden_size": WIDTH,
+        "intermediate_size": 48,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "max_position_embeddings": CONTEXT,
+        "initializer_range": 0.3,
+    },
+    "opt": {
+        "hidden_size": WIDTH,
+        "word_embed_proj_dim": WIDTH,
+        "ffn_dim": 48,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "max_position_embeddings": CONTEXT,
+        "init_std": 0.3,
+    },
+    "bloom": {"hidden_size": WIDTH, "n_layer": LAYERS, "n_head": HEADS, "initializer_range": 0.3},
+}
+"""`AutoConfig.for_model` arguments of each family. Gemma 2, Cohere and Granite put something behind the LM head."""
+
+
+def tiny_config(family: str, tokenizer: PreTrainedTokenizerBase, **config: Any) -> PretrainedConfig:
+    """A configuration of `family` that fits `tokenizer`; `config` overrides single fields."""
+    fields = FAMILIES[family] | {
+        "vocab_size": len(tokenizer),
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    return AutoConfig.for_model(family, **(fields | config))
+
+
+def tiny_causal(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, family: str = "llama", seed: int = 0, **config: Any
+) -> Path:
+    """Write a causal language model of `family` with its tokenizer into `folder`; returns `folder`."""
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(tiny_config(family, tokenizer, **config))
+    return _saved(model, tokenizer, folder)
+
+
+def tiny_llama(folder: Path, tokenizer: PreTrainedTokenizerBase, seed: int = 0, **config: Any) -> Path:
+    """The Llama of `tiny_causal`."""
+    return tiny_causal(folder, tokenizer, "llama", seed, **config)
+
+
+def tiny_classifier(
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    family: str = "llama",
+    labels: int = 1,
+    seed: int = 0,
+    **config: Any,
+) -> Path:
+    """Write a sequence classifier with `labels` outputs into `folder`; `family` may also be `bert`."""
+    torch.manual_seed(seed)
+    built = tiny_bert_config(tokenizer, **config) if family == "bert" else tiny_config(family, tokenizer, **config)
+    built.num_labels = labels
+    return _saved(AutoModelForSequenceClassification.from_config(built), tokenizer, folder)
+
+
+def tiny_bert_config(tokenizer: PreTrainedTokenizerBase, **config: Any) -> PretrainedConfig:
+    """An encoder, as text classifiers use it."""
+    fields = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": WIDTH,
+        "intermediate_size": 48,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "max_position_embeddings": CONTEXT,
+        "initializer_range": 0.3,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    return AutoConfig.for_model("bert", **(fields | config))
+
+
+def _saved(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Path:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def language_model(folder: Path, **config: Any) -> LanguageModel:
+    """Load a checkpoint in float32; `config` are further fields of `ModelConfig`, such as `lora`."""
+    return LanguageModel.load(ModelConfig(path=str(folder), precision="float32", **config))
+
+
+def scalar_model(folder: Path, **config: Any) -> ScalarModel:
+    """Load a classifier, or a causal checkpoint with a fresh head, in float32."""
+    return ScalarModel.load(ModelConfig(path=str(folder), precision="float32", **config))
+
+
+def random_prompts(lengths: Sequence[int], vocabulary: int, seed: int = 0, first_id: int = 10) -> list[list[int]]:
+    """Token rows of the given lengths, without special tokens."""
+    noise = torch.Generator().manual_seed(seed)
+    return [torch.randint(first_id, vocabulary, (n,), generator=noise).tolist() for n in lengths]
