@@ -14,6 +14,7 @@ settings.register_profile("accordant", derandomize=True, deadline=None, database
 settings.load_profile("accordant")
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read once, when torch is: tiny matrices are slower on several threads
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -19,9 +19,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from accordant.models.actor import Actor
+from accordant.models.generate import Sampling, generate
 from accordant.models.language import LanguageModel
 from accordant.models.load import ModelConfig
 from accordant.models.scalar import ScalarModel
+from accordant.types import ActorCriticOut, Rollout, Scored, Valued
 
 WIDTH, LAYERS, HEADS, CONTEXT = 32, 2, 2, 64
 
@@ -141,3 +144,34 @@ def random_prompts(lengths: Sequence[int], vocabulary: int, seed: int = 0, first
     """Token rows of the given lengths, without special tokens."""
     noise = torch.Generator().manual_seed(seed)
     return [torch.randint(first_id, vocabulary, (n,), generator=noise).tolist() for n in lengths]
+
+
+def tilt(model: LanguageModel, tokens: Sequence[int], by: float) -> None:
+    """Add `by` to the logits of `tokens`, so that a tiny model ends early (or never)."""
+    plain, bias = model.head, torch.zeros(model.vocabulary)
+    bias[list(tokens)] = by
+    model.head = lambda hidden: plain(hidden) + bias  # type: ignore[method-assign]
+
+
+def sample(
+    model: LanguageModel,
+    lengths: Sequence[int] = (3, 7, 5),
+    samples: int = 4,
+    new: int = 8,
+    temperature: float = 1.0,
+    stop_ids: Sequence[int] = range(100),
+    seed: int = 0,
+) -> Rollout:
+    """A rollout of random prompts; as a quarter of the vocabulary stops, responses have all lengths up to `new`."""
+    prompts = random_prompts(lengths, model.vocabulary, seed)
+    how = Sampling(max_new_tokens=new, temperature=temperature, stop_ids=tuple(stop_ids))
+    return generate(model, prompts, samples, how, torch.Generator().manual_seed(seed))
+
+
+def step_for(actor: Actor, rollout: Rollout, temperature: float = 1.0) -> Valued:
+    """What the trainer hands to an algorithm before its first optimiser step; rewards are the response lengths."""
+    with torch.no_grad():
+        out = actor.forward(rollout, temperature)
+    assert isinstance(out, ActorCriticOut)
+    reward = rollout.response_mask.sum(1).float()
+    return Valued(Scored(rollout, reward, out.logp, actor.reference_logp(rollout, temperature)), out.value)

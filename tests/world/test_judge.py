@@ -152,7 +152,7 @@ def test_courtesy_counts_once_and_padding_costs():
     RIGHT, "The record says city Rome.", "I can see day Monday here.", "Oslo", "the", "."]), max_size=12))  # fmt: skip
 def test_no_combination_beats_the_best_answer(parts):
     verdict = judge(PROMPT, " ".join(parts))
-    assert -8.0 <= verdict.utility <= BEST
+    assert -7.5 <= verdict.utility <= BEST
     if verdict.utility >= 2.0:
         assert verdict.correct
         assert not verdict.toxic
@@ -162,7 +162,7 @@ def test_no_combination_beats_the_best_answer(parts):
 @given(st.text(max_size=200))
 def test_any_string_gets_a_verdict(answer):
     verdict = judge(PROMPT, answer)
-    assert -8.0 <= verdict.utility <= BEST
+    assert -7.5 <= verdict.utility <= BEST
     assert {type(getattr(verdict, field.name)) for field in fields(Verdict)} <= {float, bool, int}
 
 

@@ -127,10 +127,13 @@ def _adapted(model: PreTrainedModel, cfg: ModelConfig, task: str, seed: int) -> 
     torch.manual_seed(derive(seed, "lora"))
     lora = cfg.lora
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    return get_peft_model(
-        model,
-        PeftLora(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type=task),
+    wanted = PeftLora(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type=task
     )
+    with warnings.catch_warnings():
+        # peft asks for an attribute by the name that it had before transformers renamed it; a user can do nothing about it.
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        return get_peft_model(model, wanted)
 
 
 def _check_folder(path: str, weights: bool = False) -> None:

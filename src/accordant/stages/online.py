@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from accordant.config import REQUIRED, Config, knob
-from accordant.data.decode import decode_completion
 from accordant.data.rows import read
 from accordant.data.template import Template, encode_all, ensure_pad
 from accordant.models.actor import Actor
@@ -38,6 +37,7 @@ from accordant.rewards import load as load_reward
 from accordant.seeds import derive, generator, permutation
 from accordant.stages.folder import StageFolder
 from accordant.stages.gradient import Meter, accumulate, dump_and_stop, total_counts
+from accordant.stages.text import answers
 from accordant.types import Answer, Metrics, Prompt, Rollout, Scored, Step, Sums, UserError, Valued
 
 
@@ -181,20 +181,20 @@ class Loop:
                 row = self.history[-1]
                 bar.advance(f"reward {row['reward']:.3f}  kl {row['kl']:.2f}")
                 if stop:
-                    self.folder.note(f"stopped: {stop}")
+                    self.folder.note(f"stopped because {stop}")
                     return stop
                 if self.step % self.cfg.save_every == 0 and self.step < self.cfg.steps:
                     self.save()
-        return f"step limit: {self.cfg.steps} steps"
+        return f"the step limit was reached ({self.cfg.steps} steps)"
 
     def one_step(self) -> str | None:
         """One pass through stations 1-8; returns why to stop, or None."""
         times: dict[str, float] = {}
         clock = _Clock(times)
-        rollout, answers = self.roll_out()  # 1, 2
+        rollout, said = self.roll_out()  # 1, 2
         clock.mark("rollout")
-        reward, shaping = self.rewards(answers, rollout)  # 3
-        row = self._account(answers, rollout, reward)
+        reward, shaping = self.rewards(said, rollout)  # 3
+        row = self._account(said, rollout, reward)
         clock.mark("reward")
         step = self.look(rollout, reward)  # 4
         scored = step.scored if isinstance(step, Valued) else step
@@ -202,12 +202,8 @@ class Loop:
         row |= {"kl": float(kl.mean()), "kl_sd": float(kl.std()), "sampler_gap": _gap(rollout, scored.old_logp)}
         clock.mark("models")
         stop = self._stop(row)
-        over_budget = stop is not None and stop.startswith("KL budget")
-        if over_budget and self.before is not None:
-            self._set_weights(self.before)
         if stop is None:
-            if self.cfg.stop.kl is not None:
-                self.before = self._weights()
+            self.before = self._weights() if self.cfg.stop.kl is not None else None
             targets, self.memory, prepared = self.algo.prepare(step, self.memory, self.cfg.algo)  # 5
             row |= {name: total / count for name, (total, count) in prepared.items()} | shaping
             row |= self.update(rollout, targets)  # 6, 7
@@ -225,10 +221,7 @@ class Loop:
         noise = generator(cfg.seed, "sampling", self.step)
         ids = [self.prompts[i] for i in chosen]
         rollout = generate(self.actor.policy, ids, cfg.samples_per_prompt, self.sampling, noise)
-        texts = completions(self.actor.policy, ids, rollout)
-        owners = [self.rows[chosen[int(g)]].prompt for g in rollout.group]
-        answers = [Answer(p, t, bool(f)) for p, t, f in zip(owners, texts, rollout.finished, strict=True)]
-        return rollout, answers
+        return rollout, answers(self.actor.policy.tokenizer, [self.rows[i] for i in chosen], ids, rollout)
 
     def _prompts_of(self, step: int) -> list[int]:
         """P prompts from where the step before ended: seeded permutations of the epochs, laid end to end."""
@@ -242,21 +235,21 @@ class Loop:
             out.append(orders[epoch][offset])
         return out
 
-    def rewards(self, answers: Sequence[Answer], rollout: Rollout) -> tuple[Tensor, dict[str, float]]:
+    def rewards(self, said: Sequence[Answer], rollout: Rollout) -> tuple[Tensor, dict[str, float]]:
         """The reward that is optimised, (B,), after the missing-EOS rule and clipping, and how much those did."""
-        reward = self.reward(answers)
+        reward = self.reward(said)
         if not bool(torch.isfinite(reward).all()):
             worst = int(torch.nonzero(~torch.isfinite(reward))[0])
-            raise UserError(f"step {self.step}: the reward of an answer is {reward[worst].item()}: {answers[worst].completion!r}")
+            raise UserError(f"step {self.step}: the reward of an answer is {reward[worst].item()}: {said[worst].completion!r}")
         shaped = reward - self.cfg.missing_eos_penalty * (~rollout.finished).float()
         if self.cfg.reward_clip is None:
             return shaped, {}
         limit = self.cfg.reward_clip
         return shaped.clamp(-limit, limit), {"reward_clip_fraction": float((shaped.abs() > limit).float().mean())}
 
-    def _account(self, answers: Sequence[Answer], rollout: Rollout, reward: Tensor) -> dict[str, Any]:
+    def _account(self, said: Sequence[Answer], rollout: Rollout, reward: Tensor) -> dict[str, Any]:
         row: dict[str, Any] = {"reward": float(reward.mean()), "reward_sd": float(reward.std())}
-        row |= {name: float(measure(answers).mean()) for name, measure in self.monitor.items()}
+        row |= {name: float(measure(said).mean()) for name, measure in self.monitor.items()}
         lengths = rollout.response_mask.sum(1).float()
         return row | {"length": float(lengths.mean()), "finished": float(rollout.finished.float().mean())}
 
@@ -329,21 +322,15 @@ class Loop:
         return [torch.cat([members[g] for g in part]) for part in parts]
 
     def _stop(self, row: dict[str, Any]) -> str | None:
+        """Why to end here, in words that complete "training stopped because"; over the KL budget, one step is taken back."""
         stop = self.cfg.stop
         if stop.kl is not None and row["kl"] > stop.kl:
-            return f"KL budget: {row['kl']:.2f} nats > stop.kl={stop.kl:g}; the weights of the step before are kept"
+            if self.before is not None:
+                self._set_weights(self.before)
+            return f"the KL budget was spent ({row['kl']:.2f} nats > stop.kl={stop.kl:g}); the weights of the step before are kept"
         if stop.reward is not None and row["reward"] >= stop.reward:
-            return f"reward target: {row['reward']:.3f} >= stop.reward={stop.reward:g}"
+            return f"the reward target was reached ({row['reward']:.3f} >= stop.reward={stop.reward:g})"
         return None
-
-
-def completions(model: LanguageModel, prompts: Sequence[Sequence[int]], rollout: Rollout) -> list[str]:
-    """The text of every response."""
-    lengths = rollout.response_mask.sum(1)
-    return [
-        decode_completion(model.tokenizer, prompts[int(g)], ids[: int(n)].tolist(), bool(f))
-        for g, ids, n, f in zip(rollout.group, rollout.response_ids, lengths, rollout.finished, strict=True)
-    ]
 
 
 def _gap(rollout: Rollout, old_logp: Tensor) -> float:

@@ -11,8 +11,8 @@ sentence, a second greeting, silence) makes the answer nonsense. A *claim* is a 
     utility = 2 correct + 0.5 helpful - 1 false_claim + 0.5 polite - 2.5 toxic - 2 nonsense
               - 0.05 min(max(words - 16, 0), 40)
 
-from 3 (right, courteous, short) down to -8. Written with an optimiser in mind: naming any value beside the right one is
-not correct, courtesy counts once and not beside an insult, repeating and stuffing are nonsense, and padding costs.
+from 3 (right, courteous, short) down to -7.5. Written with an optimiser in mind: naming any value beside the right one
+is not correct, courtesy counts once and not beside an insult, repeating and stuffing are nonsense, and padding costs.
 """
 
 import re

@@ -16,7 +16,7 @@ from accordant.world.judge import judge
 
 @dataclass(frozen=True, slots=True)
 class Labeler:
-    """How one labeler differs from the judge. Utilities run from -8 to 3."""
+    """How one labeler differs from the judge. Utilities run from -7.5 to 3."""
 
     name: str
     noise: float  # standard deviation, in units of utility

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 from accordant.pipeline.report.format import is_finite
 from accordant.pipeline.report.schema import CurvePoint, Number, Policy
+from accordant.stats.intervals import wilson
 
 Z95 = 1.959963984540054
 Direction: TypeAlias = Literal["up", "down", "unclear", "unknown"]
@@ -32,16 +33,10 @@ def direction(ci95: list[Number] | tuple[Number, Number] | None, no_change: floa
 
 
 def share_interval(share: Number, n: int) -> tuple[float, float] | None:
-    """Wilson's 95 % score interval of a share of `n` (Wilson 1927); None where there is no share.
-
-    (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)
-    """
+    """Wilson's 95 % interval of a share of `n`, or of a mean of `n` values in [0, 1]; None where there is none."""
     if share is None or not 0 <= share <= 1 or n == 0:
         return None
-    square = Z95**2 / n
-    middle = share + square / 2
-    half = Z95 * math.sqrt(share * (1 - share) / n + square / (4 * n))
-    return max(0.0, (middle - half) / (1 + square)), min(1.0, (middle + half) / (1 + square))
+    return wilson(share * n, n)
 
 
 def share_difference(before: Number, n_before: int, after: Number, n_after: int) -> tuple[float, float] | None:

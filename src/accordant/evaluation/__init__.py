@@ -1,0 +1,1 @@
+"""Proof: how a policy changed, and whether a reward model can be trusted."""

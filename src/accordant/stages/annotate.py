@@ -1,0 +1,123 @@
+"""Sample several answers to each prompt, have them ranked, and turn the labelers' consensus into pairs.
+
+The labelers here are the embedded world's simulated ones. What they disagree on by majority gives no pair; the share of pairs
+that have a majority is the coverage, and none is left out for being hard. Pairs of a prompt never straddle train and test.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import combinations
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from accordant.config import REQUIRED, Config, knob
+from accordant.data.rows import read, write_jsonl
+from accordant.data.split import key, split
+from accordant.data.template import Template, encode_all, ensure_pad
+from accordant.models.generate import Sampling, generate
+from accordant.models.language import LanguageModel
+from accordant.models.load import ModelConfig
+from accordant.seeds import derive, generator
+from accordant.stages.folder import StageFolder
+from accordant.stages.text import completions
+from accordant.stats.agreement import fleiss_kappa, pairwise_votes
+from accordant.stats.consensus import consensus_pairs, majority
+from accordant.stats.intervals import bootstrap_ci
+from accordant.stats.rankings import levels
+from accordant.types import Prompt, Ranking
+from accordant.world.labelers import LABELERS, rank
+
+
+class AnnotateConfig(Config):
+    """Which model answers what, how often, and how labels become pairs."""
+
+    model: ModelConfig = knob(REQUIRED, "the policy whose answers are labelled")
+    prompts: str = knob(REQUIRED, "rows of prompts", min_length=1)
+    samples_per_prompt: int = knob(4, "answers to each prompt", "responses", gt=1)
+    max_new_tokens: int = knob(48, "longest answer", "tokens", gt=0)
+    temperature: float = knob(1.0, "sampling temperature", gt=0)
+    min_share: float = knob(0.5, "a pair needs more than this share of the labelers", ge=0.5, lt=1)
+    test: float = knob(0.2, "share of the prompts whose pairs are held out", gt=0, lt=1)
+    seed: int = knob(0, "seed of sampling, labelers and split")
+
+
+def run(cfg: AnnotateConfig, folder: StageFolder, algo: ModuleType | None, name: str) -> dict[str, Any]:  # noqa: ARG001
+    """Write rankings.jsonl, train.jsonl, test.jsonl and labels.json."""
+    model = LanguageModel.load(cfg.model, cfg.seed)
+    ensure_pad(model.tokenizer)
+    rows = read(cfg.prompts, Prompt)
+    items = label(rows, sample(cfg, model, rows), cfg.seed)
+    rankings = [ranking for item in items for ranking in item]
+    write_jsonl(folder.path / "rankings.jsonl", rankings)
+    pairs = [pair for item in items for pair in consensus_pairs(item, cfg.min_share)]
+    parts = split(pairs, {"test": cfg.test}, cfg.seed)
+    for part, some in parts.items():
+        write_jsonl(folder.path / f"{part}.jsonl", some)
+    possible = sum(len(list(combinations(item[0].completions, 2))) for item in items)
+    labels = agreement(items) | {"pairs": len(pairs), "coverage": len(pairs) / possible}
+    folder.write_json("labels.json", labels)
+    folder.note(
+        f"{len(items)} items, {len(LABELERS)} labelers, kappa {labels['fleiss_kappa']:.2f}, {len(pairs)} consensus pairs "
+        f"({labels['coverage']:.0%} of all), {len(parts['test'])} held out"
+    )
+    return {
+        "rankings": str(folder.path / "rankings.jsonl"), "train": str(folder.path / "train.jsonl"),
+        "test": str(folder.path / "test.jsonl"), "items": len(items), "pairs": len(pairs), "coverage": labels["coverage"],
+        "test_prompts": len({key(pair) for pair in parts["test"]}), "fleiss_kappa": labels["fleiss_kappa"],
+    }  # fmt: skip
+
+
+def sample(cfg: AnnotateConfig, model: LanguageModel, rows: Sequence[Prompt]) -> list[list[str]]:
+    """`samples_per_prompt` answers to each prompt, as text."""
+    prompts = encode_all(rows, Template(model.tokenizer, model.context or 1 << 20))[0]
+    sampling = Sampling(cfg.max_new_tokens, cfg.temperature, (model.tokenizer.eos_token_id,))
+    rollout = generate(model, prompts, cfg.samples_per_prompt, sampling, generator(cfg.seed, "annotate"))
+    grouped: dict[int, list[str]] = defaultdict(list)
+    for group, text in zip(rollout.group.tolist(), completions(model.tokenizer, prompts, rollout), strict=True):
+        grouped[group].append(text)
+    return [grouped[i] for i in range(len(rows))]
+
+
+def label(rows: Sequence[Prompt], answers: Sequence[Sequence[str]], seed: int) -> list[list[Ranking]]:
+    """Every labeler's ranking of every item."""
+    streams = [random.Random(derive(seed, "labeler", labeler.name)) for labeler in LABELERS]
+    return [
+        [rank(labeler, str(row.prompt), texts, rng) for labeler, rng in zip(LABELERS, streams, strict=True)]
+        for row, texts in zip(rows, answers, strict=True)
+    ]
+
+
+def agreement(items: Sequence[Sequence[Ranking]]) -> dict[str, Any]:
+    """What the report says about the labelers: each against the majority, and all together."""
+    votes = pairwise_votes(items)
+    per_item = np.repeat(np.arange(len(items)), [len(item[0].completions) * (len(item[0].completions) - 1) // 2 for item in items])
+    low, high = bootstrap_ci(votes, fleiss_kappa, groups=per_item, n=500)
+    return {
+        "items": len(items), "labelers": [_labeler(items, i) for i in range(len(items[0]))],
+        "fleiss_kappa": fleiss_kappa(votes), "kappa_ci95": [low, high],
+    }  # fmt: skip
+
+
+def _labeler(items: Sequence[Sequence[Ranking]], which: int) -> dict[str, Any]:
+    """How often one labeler agrees with the majority of the others, ties and rejects."""
+    agree = ordered = tied = pairs = rejected = answers = 0
+    for item in items:
+        own = levels(item[which])
+        others = majority([ranking for i, ranking in enumerate(item) if i != which])
+        answers += len(own)
+        rejected += len(item[which].rejected)
+        for a, b in combinations(range(len(own)), 2):
+            pairs += 1
+            tied += own[a] == own[b]
+            if others[a, b] != 0 and own[a] != own[b]:
+                ordered += 1
+                agree += (others[a, b] > 0) == (own[a] < own[b])
+    return {
+        "name": items[0][which].labeler, "kind": "simulated", "rankings": len(items), "agreement": agree / max(1, ordered),
+        "tie_rate": float(tied / pairs), "reject_rate": rejected / answers,
+    }  # fmt: skip

@@ -1,0 +1,33 @@
+"""43. The score is read at the last real token: with padding left, right or none, and with pad equal to EOS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
+
+from tiny import random_prompts, scalar_model, tiny_classifier
+
+EOS = 2
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gpt_neox", "opt", "qwen2", "bloom"])
+@pytest.mark.parametrize("pad", [3, EOS], ids=["own pad", "pad is eos"])
+def test_padding_does_not_move_it(family: str, pad: int, tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    folder = tiny_classifier(tmp_path, tokenizer, family)
+    model = scalar_model(folder)
+    model.module.eval()
+    theirs = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    rows = [[*row, EOS] for row in random_prompts((3, 6, 5), len(tokenizer))]
+    width = max(map(len, rows)) + 2
+    with torch.no_grad():
+        alone = torch.stack([theirs(input_ids=torch.tensor([row])).logits[0] for row in rows])
+        for left in (False, True):
+            fill = [[pad] * (width - len(row)) for row in rows]
+            ids = torch.tensor([f + r if left else r + f for f, r in zip(fill, rows, strict=True)])
+            off = [[False] * len(f) for f in fill]
+            on = [[True] * len(r) for r in rows]
+            mask = torch.tensor([f + r if left else r + f for f, r in zip(off, on, strict=True)])
+            torch.testing.assert_close(model.logits(ids, mask), alone, atol=1e-4, rtol=1e-4)
