@@ -76,9 +76,7 @@ def whiten(rows: Sequence[Row], masks: Sequence[Mask], shift_mean: bool = True, 
 def token_rewards(score: float, penalty: Row, mask: Mask) -> list[float]:
     """-penalty_t at each token, and the score besides at the last one."""
     last = max(t for t, m in enumerate(mask) if m)
-    return [
-        (-p if m else 0.0) + (score if t == last else 0.0) for t, (p, m) in enumerate(zip(penalty, mask, strict=True))
-    ]
+    return [(-p if m else 0.0) + (score if t == last else 0.0) for t, (p, m) in enumerate(zip(penalty, mask, strict=True))]
 
 
 def gae(

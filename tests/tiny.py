@@ -80,9 +80,7 @@ def tiny_config(family: str, tokenizer: PreTrainedTokenizerBase, **config: Any) 
     return AutoConfig.for_model(family, **(fields | config))
 
 
-def tiny_causal(
-    folder: Path, tokenizer: PreTrainedTokenizerBase, family: str = "llama", seed: int = 0, **config: Any
-) -> Path:
+def tiny_causal(folder: Path, tokenizer: PreTrainedTokenizerBase, family: str = "llama", seed: int = 0, **config: Any) -> Path:
     """Write a causal language model of `family` with its tokenizer into `folder`; returns `folder`."""
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(tiny_config(family, tokenizer, **config))

@@ -37,7 +37,9 @@ def main() -> None:
         _stop("stopped; the same command goes on from the last saved step", 130)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            _stop(f"the disk is full ({error.filename or 'while writing'}): free some space and run the same command to go on", 2)
+            _stop(
+                f"the disk is full ({error.filename or 'while writing'}): free some space and run the same command to go on", 2
+            )
         if error.errno in (errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
             _stop(f"{error.strerror}: {error.filename}", 2)
         raise
@@ -50,7 +52,9 @@ def _stop(message: str, code: int) -> None:
 
 
 @app.command()
-def run(spec: Annotated[Path, typer.Argument(help="pipeline file (YAML)")], overrides: Overrides = None, out: Out = None) -> None:
+def run(
+    spec: Annotated[Path, typer.Argument(help="pipeline file (YAML)")], overrides: Overrides = None, out: Out = None
+) -> None:
     """Run a pipeline; finished stages are skipped, a killed run goes on."""
     from accordant.config import read_yaml
 

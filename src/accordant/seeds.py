@@ -1,4 +1,4 @@
-"""Randomness as a function of (seed, purpose, step): nothing random has to be saved, so a resumed run equals an uninterrupted one.
+"""Randomness as a function of (seed, purpose, step): nothing random is saved, and a resumed run equals an uninterrupted one.
 
 Every use of chance derives its own stream from the run's seed and a name. Two purposes never share a stream, and the order in
 which they are used changes nothing.

@@ -19,9 +19,7 @@ def test_sampled_ids_reach_the_loss_unchanged(build: Callable[[], PreTrainedToke
     tokenizer = build()
     model = language_model(tiny_llama(tmp_path, tokenizer))
     seen: list[torch.Tensor] = []
-    model.trunk.register_forward_pre_hook(
-        lambda _, __, named: seen.append(named["input_ids"].clone()), with_kwargs=True
-    )
+    model.trunk.register_forward_pre_hook(lambda _, __, named: seen.append(named["input_ids"].clone()), with_kwargs=True)
     rollout = sample(model, stop_ids=(tokenizer.eos_token_id,))
     written = [torch.stack(list(column)) for column in rollout.response_ids]  # before anyone else looks at it
     seen.clear()

@@ -27,9 +27,7 @@ def test_a_sampled_eos_counts_and_the_padding_after_it_does_not(pad_is_eos: Lang
     rollout = sample(pad_is_eos, stop_ids=(eos,))
     assert int(rollout.finished.sum()) > 0
     logp = Actor(pad_is_eos, with_value=False).forward(rollout, 1.0).logp
-    for ids, mask, row, finished in zip(
-        rollout.response_ids, rollout.response_mask, logp, rollout.finished, strict=True
-    ):
+    for ids, mask, row, finished in zip(rollout.response_ids, rollout.response_mask, logp, rollout.finished, strict=True):
         length = int(mask.sum())
         assert mask.tolist() == [True] * length + [False] * (len(mask) - length)
         assert (int(ids[length - 1]) == eos) == bool(finished)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -23,11 +24,11 @@ def test_one_update_is_the_formula(beta: float, observed: float, target: float, 
 def test_ppo_steers_by_the_sequence_kl_of_the_step() -> None:
     lengths = [2, 5, 1, 4]
     step = random_valued(random_rollout(lengths))
-    cfg = ppo.Config(kl_coef=0.2, kl_target=1.5, kl_horizon=100.0)
-    _, state, metrics = ppo.prepare(step, ppo.init(cfg), cfg)
-    moved = (step.scored.old_logp - step.scored.ref_logp).tolist()
-    observed = sum(sum(row[:n]) for row, n in zip(moved, lengths, strict=True)) / len(lengths)
-    assert state["kl_coef"] == pytest.approx(reference.adaptive_kl(0.2, observed, 1.5, 100.0, 4), rel=1e-9)
+    drift = dataclasses.replace(step.scored, ref_logp=step.scored.old_logp - 0.4)
+    observed = sum(0.4 * n for n in lengths) / len(lengths)
+    cfg = ppo.Config(kl_coef=0.2, kl_target=observed / 1.1, kl_horizon=100.0)
+    _, state, metrics = ppo.prepare(dataclasses.replace(step, scored=drift), ppo.init(cfg), cfg)
+    assert state["kl_coef"] == pytest.approx(0.2 * (1 + 0.1 * 4 / 100), rel=1e-9)
     assert metrics["kl_coef"] == (0.2, 1.0), "the price that this step paid, not the next one's"
 
 

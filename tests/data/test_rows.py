@@ -80,9 +80,7 @@ SHAPES = [
 @pytest.mark.parametrize(("fields", "row"), SHAPES)
 def test_shapes_are_recognised(write, fields, row):
     path = write([fields])
-    wanted = type(row)(
-        **{name: getattr(row, name) for name in row.__slots__ if name != "source"}, source=Source(str(path), 1)
-    )
+    wanted = type(row)(**{name: getattr(row, name) for name in row.__slots__ if name != "source"}, source=Source(str(path), 1))
     assert read(path) == [wanted]
     assert read(path, type(row)) == [wanted]
 
@@ -284,9 +282,7 @@ def test_hub_data_sets_are_read_by_their_split(tmp_path, monkeypatch):
         read("hub:owner/name:test")
 
 
-@pytest.mark.parametrize(
-    "name", ["hub:owner/name", "hub:name:train", "hub:a/b/c/d:train", "hub:owner/:train", "hub:a/b:"]
-)
+@pytest.mark.parametrize("name", ["hub:owner/name", "hub:name:train", "hub:a/b/c/d:train", "hub:owner/:train", "hub:a/b:"])
 def test_malformed_hub_names_are_refused(name):
     with pytest.raises(UserError, match="is not hub:owner/name:split"):
         read(name)
@@ -312,9 +308,7 @@ def test_unknown_kinds_of_files_are_refused(write):
 # --- the round trip --------------------------------------------------------------------------------------------------
 
 texts = st.text(min_size=1, max_size=12).filter(str.strip)
-prompts = texts | st.lists(st.builds(Message, st.sampled_from(["system", "user"]), texts), min_size=1, max_size=3).map(
-    tuple
-)
+prompts = texts | st.lists(st.builds(Message, st.sampled_from(["system", "user"]), texts), min_size=1, max_size=3).map(tuple)
 finite = st.floats(min_value=0, max_value=1e300, allow_nan=False, exclude_min=True)
 
 

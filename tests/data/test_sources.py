@@ -11,9 +11,7 @@ from accordant.types import Document, Labelled, Pair, Prompt, Source, UserError
 @pytest.fixture
 def story(tmp_path):
     path = tmp_path / "story.txt"
-    path.write_bytes(
-        b"\xef\xbb\xbfThe fox ran\r\nover  the hill.\r\n\r\n\r\nIt slept.\r\n\r\nThe fox ran over water.\r\n"
-    )
+    path.write_bytes(b"\xef\xbb\xbfThe fox ran\r\nover  the hill.\r\n\r\n\r\nIt slept.\r\n\r\nThe fox ran over water.\r\n")
     return path
 
 

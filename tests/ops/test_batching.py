@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.ops.batching import microbatches, minibatches, pad_rows, take
+from accordant.ops.batching import microbatches, minibatches, move, pad_rows, take, take_rollout
+from accordant.types import Batch
 from steps import random_rollout, random_valued
 
 
@@ -59,3 +60,22 @@ def test_pad_rows_fills_right_and_left() -> None:
     assert pad_rows(rows, 0).tolist() == [[1, 2, 3], [4, 0, 0]]
     assert pad_rows(rows, 9, left=True).tolist() == [[1, 2, 3], [9, 9, 4]]
     assert pad_rows([[True], []], False, dtype=torch.bool).tolist() == [[True], [False]]
+
+
+def test_take_rollout_drops_the_columns_that_no_row_uses() -> None:
+    rollout = random_rollout([4, 2, 1, 3], prompt=3)  # rows 1 and 3 have prompts of two tokens
+    part = take_rollout(rollout, torch.tensor([1, 3]))
+    assert part.prompt_length == 2
+    assert torch.equal(part.ids, rollout.ids[[1, 3], 1:6])
+    assert torch.equal(part.mask, rollout.mask[[1, 3], 1:6])
+    assert torch.equal(part.response_mask, rollout.response_mask[[1, 3], :3])
+    assert torch.equal(part.logp, rollout.logp[[1, 3], :3])
+    assert torch.equal(part.group, rollout.group[[1, 3]])
+
+
+def test_move_reaches_every_tensor() -> None:
+    step = random_valued(random_rollout([2, 1]))
+    moved = move(step, torch.device("meta"))
+    assert {t.device.type for t in (moved.value, moved.scored.reward, moved.scored.rollout.ids)} == {"meta"}
+    batch = Batch(*(torch.zeros(1, 1, dtype=torch.bool) for _ in range(3)), extra={"weight": torch.ones(1)})
+    assert move(batch, torch.device("meta")).extra["weight"].device.type == "meta"

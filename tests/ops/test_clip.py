@@ -25,9 +25,7 @@ def test_surrogate_equals_the_reference(logp: float, old_logp: float, advantage:
     ("ratio", "advantage", "clipped"),
     [(1.0, 1.0, False), (1.5, 1.0, True), (1.5, -1.0, False), (0.5, 1.0, False), (0.5, -1.0, True), (1.1, 1.0, False)],
 )
-def test_the_gradient_stops_only_where_the_ratio_moved_far_in_its_favour(
-    ratio: float, advantage: float, clipped: bool
-) -> None:
+def test_the_gradient_stops_only_where_the_ratio_moved_far_in_its_favour(ratio: float, advantage: float, clipped: bool) -> None:
     logp = one(math.log(ratio)).requires_grad_()
     loss, flag = clipped_surrogate(logp, one(0.0), one(advantage), 0.2)
     loss.sum().backward()

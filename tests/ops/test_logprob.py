@@ -40,9 +40,7 @@ def test_entropy_gradient_equals_the_derivative() -> None:
 
 
 def test_chunked_of_no_position_is_empty() -> None:
-    logp, entropy = chunked_logp(
-        torch.zeros(0, 4), torch.nn.Linear(4, 9), torch.zeros(0, dtype=torch.long), vocabulary=9
-    )
+    logp, entropy = chunked_logp(torch.zeros(0, 4), torch.nn.Linear(4, 9), torch.zeros(0, dtype=torch.long), vocabulary=9)
     assert logp.shape == entropy.shape == (0,)
 
 

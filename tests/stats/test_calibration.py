@@ -12,9 +12,7 @@ def test_reliability_known_answer():
         Bin(0.0, 0.5, 2, pytest.approx(0.15), 0.5),
         Bin(0.5, 1.0, 2, pytest.approx(0.75), 1.0),
     ]
-    assert expected_calibration_error([0.1, 0.2, 0.5, 1.0], [0, 1, 1, 1], bins=2) == pytest.approx(
-        0.5 * 0.35 + 0.5 * 0.25
-    )
+    assert expected_calibration_error([0.1, 0.2, 0.5, 1.0], [0, 1, 1, 1], bins=2) == pytest.approx(0.5 * 0.35 + 0.5 * 0.25)
 
 
 def test_every_edge_belongs_to_the_bin_above():

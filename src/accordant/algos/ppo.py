@@ -7,8 +7,8 @@ policy and the value term are clipped around what they were when the rollout was
 Left out on purpose: the KL is never in the loss (k1's gradient there is zero in expectation, see `ops.kl`); rewards are not
 whitened with a shifted mean, which would change what the policy is paid for ending early.
 
-Defaults are those of OpenAI's RLHF code as documented in "The N implementation details of RLHF with PPO" (2023): clip 0.2, value
-weight 0.1, gamma 1, lambda 0.95, KL 0.05, adaptive horizon 10,000.
+Defaults are those of OpenAI's RLHF code as documented in "The N implementation details of RLHF with PPO" (2023): clip 0.2,
+value weight 0.1, gamma 1, lambda 0.95, KL 0.05, adaptive horizon 10,000.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from accordant import config
 from accordant.config import knob
 from accordant.ops.clip import clipped_surrogate, clipped_value_loss
 from accordant.ops.kl import AdaptiveKL, kl_estimate, sequence_kl
-from accordant.ops.masked import explained_variance, masked_mean, masked_sum, whiten
+from accordant.ops.masked import explained_variance, last_index, masked_mean, masked_sum, whiten
 from accordant.ops.returns import gae, token_rewards
 from accordant.types import ActorCriticOut, Metrics, Sums, Valued
 
@@ -72,7 +72,7 @@ def prepare(step: Valued, state: dict[str, float], cfg: Config) -> tuple[Targets
     rewards = token_rewards(scored.reward, state["kl_coef"] * kl, mask)
     if cfg.whiten_rewards:
         rewards = whiten(rewards, mask, shift_mean=False)
-    bootstrap = _last_value(step, cfg) if cfg.bootstrap_truncated else None
+    bootstrap = _last_value(step) if cfg.bootstrap_truncated else None
     advantage, returns = gae(rewards, step.value, mask, cfg.gamma, cfg.lam, bootstrap)
     metrics: Metrics = {
         "kl_coef": (state["kl_coef"], 1.0),
@@ -88,10 +88,8 @@ def prepare(step: Valued, state: dict[str, float], cfg: Config) -> tuple[Targets
     return Targets(mask, scored.old_logp, step.value, advantage, returns), state, metrics
 
 
-def _last_value(step: Valued, cfg: Config) -> Tensor:  # noqa: ARG001
+def _last_value(step: Valued) -> Tensor:
     """V at the last token of cut responses, 0 for finished ones: the best guess of what would have followed."""
-    from accordant.ops.masked import last_index
-
     rollout = step.scored.rollout
     last = step.value.gather(1, last_index(rollout.response_mask)[:, None]).squeeze(1)
     return torch.where(rollout.finished, torch.zeros_like(last), last)

@@ -1,7 +1,7 @@
 """A reward model from pairs: Bradley-Terry on the difference of two scores, with a margin and a weight per pair.
 
-InstructGPT's loss at K = 2 (arXiv 2203.02155, eq. 1); with margins Llama 2's (arXiv 2307.09288, eq. 2). The weighted mean is over
-the weights, so that a pair of weight 2 equals the same pair twice.
+InstructGPT's loss at K = 2 (arXiv 2203.02155, eq. 1); with margins Llama 2's (arXiv 2307.09288, eq. 2). The weighted mean is
+over the weights, so that a pair of weight 2 equals the same pair twice.
 """
 
 from __future__ import annotations

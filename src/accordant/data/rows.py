@@ -145,9 +145,7 @@ def _row(record: Record, wanted: type[RowT] | None, usual: type[Row] | None) -> 
     if wanted and not _readable_as(fields, wanted):
         raise Bad(f"the fields {sorted(fields)} make no {wanted.__name__} row; {_shapes(wanted)}")
     if not wanted and recognised is not usual:
-        raise Bad(
-            f"a {recognised.__name__} row among {kind.__name__} rows; complete it, or keep kinds in separate files"
-        )
+        raise Bad(f"a {recognised.__name__} row among {kind.__name__} rows; complete it, or keep kinds in separate files")
     _refuse_typos(fields, kind)
     return PARSERS[kind](fields, record.source)
 

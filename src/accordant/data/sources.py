@@ -134,9 +134,7 @@ def _paragraphs(path: str | Path) -> Iterator[tuple[Source, str]]:
 
 def _nearest(name: str, known: list[str]) -> str:
     near = get_close_matches(name, known, n=1)
-    return (
-        f"did you mean {near[0]!r}?" if near else "choose from " + (", ".join(sorted(known)) or "nothing: it has none")
-    )
+    return f"did you mean {near[0]!r}?" if near else "choose from " + (", ".join(sorted(known)) or "nothing: it has none")
 
 
 SOURCES: dict[str, Callable[..., list[Row]]] = {

@@ -74,8 +74,10 @@ def histogram(before: Floats, after: Floats, bins: int = 30) -> dict[str, Any]:
     """Counts of both in the same bins."""
     edges = np.histogram_bin_edges(np.concatenate([before, after]), bins)
     return {
-        "edges": edges.tolist(), "before": np.histogram(before, edges)[0].tolist(), "after": np.histogram(after, edges)[0].tolist()
-    }  # fmt: skip
+        "edges": edges.tolist(),
+        "before": np.histogram(before, edges)[0].tolist(),
+        "after": np.histogram(after, edges)[0].tolist(),
+    }
 
 
 def examples(rows: Sequence[dict[str, Any]], n: int = 10) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,11 @@ def pair_report(
     sign = np.where(np.arange(len(chosen)) % 2 == 0, 1.0, -1.0)
     probability = 1 / (1 + np.exp(-np.clip(sign * (chosen - rejected), -60, 60)))
     by_margin = [
-        {"margin": f"{low:.0%} to {min(high, 1):.0%} of labelers agree", "n": int(inside.sum()), "accuracy": float(right[inside].mean())}
+        {
+            "margin": f"{low:.0%} to {min(high, 1):.0%} of labelers agree",
+            "n": int(inside.sum()),
+            "accuracy": float(right[inside].mean()),
+        }
         for low, high in MARGIN_BINS
         if (inside := (weight >= low) & (weight < high)).any()
     ]
@@ -63,7 +66,7 @@ def _report(right: Floats, probability: Floats, outcome: NDArray[np.bool_], grou
     return {
         "heldout_accuracy": float(right.mean()), "n": len(right), "ci95": list(bootstrap_ci(right, groups=groups)),
         "ece": expected_calibration_error(probability, outcome),
-        "reliability": [asdict(b) for b in reliability(probability, outcome)],
+        "reliability": [b._asdict() for b in reliability(probability, outcome)],
     }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """The policy, its frozen reference and its critic.
 
-With full fine-tuning the reference is a frozen copy (bfloat16 where that is the run's arithmetic); with LoRA it is the base with
-the adapter off, so one base model serves both. Either way it is the model that the stage started from: the SFT model. The critic
-is a linear head on the policy's trunk that starts at zero.
+With full fine-tuning the reference is a frozen copy (bfloat16 where that is the run's arithmetic); with LoRA it is the base
+with the adapter off, so one base model serves both. Either way it is the model that the stage started from: the SFT model. The
+critic is a linear head on the policy's trunk that starts at zero.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class Actor:
         policy.module.eval()
         self.adapters = hasattr(policy.module, "peft_config")
         self._frozen = None if self.adapters else _frozen_copy(policy)
-        self.value_head = ValueHead(policy.config.hidden_size).to(next(policy.module.parameters()).device) if with_value else None
+        self.value_head = (
+            ValueHead(policy.config.hidden_size).to(next(policy.module.parameters()).device) if with_value else None
+        )
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Everything that is trained, by name."""

@@ -1,4 +1,5 @@
-"""What is on disk is whole: written beside its place, flushed, then renamed. A kill at any moment leaves the old or the new.
+"""What is on disk is whole: written beside its place, flushed, then renamed. A kill at any moment leaves whole files; a folder
+that is replaced stands, for the instant between two renames, beside its place as `.old`.
 
 Two kinds: a *checkpoint* is a Hugging Face folder that anyone can load, with `accordant.json` beside the weights for what that
 format has no field for; a *state* is one file with everything that a run needs to go on.
@@ -11,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -94,8 +96,9 @@ def load_state(path: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError) as error:
-        raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}): delete it to start this stage again") from None
+    except (RuntimeError, EOFError, OSError, UnpicklingError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path} is damaged ({reason}): delete it to start this stage again") from None
     return state
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from accordant.models.language import LanguageModel, autocast, trunk_arguments
+from accordant.models.language import LanguageModel, autocast, base_of, trunk_arguments
 from accordant.ops.batching import microbatches, pad_rows
 from accordant.ops.masked import position_ids
 from accordant.types import Rollout, UserError
@@ -31,6 +31,14 @@ class Sampling:
     temperature: float
     stop_ids: tuple[int, ...]
     tokens_per_microbatch: int = 1 << 16
+
+
+def stop_ids(model: LanguageModel) -> tuple[int, ...]:
+    """All tokens that end a response: the tokenizer's EOS and those that the checkpoint's generation settings name."""
+    settings = getattr(base_of(model.module), "generation_config", None)
+    named = getattr(settings, "eos_token_id", None)
+    extra = named if isinstance(named, list) else [named]
+    return tuple(sorted({int(i) for i in [model.tokenizer.eos_token_id, *extra] if i is not None}))
 
 
 @torch.no_grad()
@@ -47,7 +55,7 @@ def generate(
         noise: source of chance; the same generator state gives the same responses.
 
     Raises:
-        UserError: a prompt and the new tokens exceed the model's context.
+        UserError: a prompt is empty, or it and the new tokens exceed the model's context.
     """
     check_context(model, prompts, how.max_new_tokens)
     rows = [prompt for prompt in prompts for _ in range(samples)]
@@ -80,7 +88,13 @@ def generate(
 
 
 def check_context(model: LanguageModel, prompts: Sequence[Sequence[int]], new_tokens: int) -> None:
-    """Every prompt leaves room for its response. Raises UserError with the numbers and the fix."""
+    """Every prompt has a token and leaves room for its response. Raises UserError with the numbers and the fix."""
+    for number, prompt in enumerate(prompts, start=1):
+        if not prompt:
+            raise UserError(
+                f"prompt {number} of {len(prompts)} has 0 tokens and at least 1 is needed: there is nothing to continue; "
+                "write some text or drop the row"
+            )
     longest = max(len(prompt) for prompt in prompts)
     if model.context and longest + new_tokens > model.context:
         raise UserError(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import json
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -59,13 +61,19 @@ def load_tokenizer(path: str, trust_remote_code: bool = False) -> PreTrainedToke
 def load_causal(cfg: ModelConfig, seed: int = 0) -> nn.Module:
     """A causal language model in float32 on the CPU or the accelerator, with fresh adapters if asked."""
     _check_folder(cfg.path, weights=True)
-    model = _loaded(
-        cfg.path,
-        lambda: AutoModelForCausalLM.from_pretrained(
-            cfg.path, dtype=torch.float32, trust_remote_code=cfg.trust_remote_code
-        ),
-        "causal language model",
-    )
+
+    def build() -> Any:
+        with _quiet():
+            return AutoModelForCausalLM.from_pretrained(
+                cfg.path,
+                dtype=torch.float32,
+                trust_remote_code=cfg.trust_remote_code,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+            )
+
+    model, report = _loaded(cfg.path, build, "causal language model")
+    _check_whole(cfg.path, report)
     return _adapted(model, cfg, "CAUSAL_LM", seed).to(device())
 
 
@@ -85,10 +93,16 @@ def load_scalar(cfg: ModelConfig, pad_id: int, labels: int = 1, seed: int = 0) -
     def build() -> Any:
         with warnings.catch_warnings(), _quiet():
             return AutoModelForSequenceClassification.from_pretrained(
-                cfg.path, dtype=torch.float32, trust_remote_code=cfg.trust_remote_code, **options
+                cfg.path,
+                dtype=torch.float32,
+                trust_remote_code=cfg.trust_remote_code,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **options,
             )
 
-    model: PreTrainedModel = _loaded(cfg.path, build, "sequence classifier")
+    model, report = _loaded(cfg.path, build, "sequence classifier")
+    _check_whole(cfg.path, report, fresh_head=not trained)
     model.config.pad_token_id = pad_id
     if not trained:
         head = scalar_head(model)
@@ -127,12 +141,12 @@ def _adapted(model: PreTrainedModel, cfg: ModelConfig, task: str, seed: int) -> 
     torch.manual_seed(derive(seed, "lora"))
     lora = cfg.lora
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    wanted = PeftLora(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type=task
-    )
+    wanted = PeftLora(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type=task)
     with warnings.catch_warnings():
-        # peft asks for an attribute by the name that it had before transformers renamed it; a user can do nothing about it.
+        # Two notices that no user can act on: peft asks for an attribute that transformers renamed, and for GPT-2's
+        # transposed layers it says that it sets a flag by itself.
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="fan_in_fan_out", category=UserWarning)
         return get_peft_model(model, wanted)
 
 
@@ -156,13 +170,27 @@ def _check_folder(path: str, weights: bool = False) -> None:
 def _loaded(path: str, build: Any, what: str) -> Any:
     try:
         return build()
-    except (OSError, ValueError, KeyError, ImportError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError, UnpicklingError) as error:
         reason = str(error).strip().split("\n")[0]
         raise UserError(f"no {what} could be loaded from {path}: {reason}") from error
 
 
+def _check_whole(path: str, report: Mapping[str, Any], fresh_head: bool = False) -> None:
+    """Every weight came from the checkpoint and fits: a weight that did not would be random numbers, without a word."""
+    for name, found, wanted in sorted(report["mismatched_keys"]):
+        raise UserError(
+            f"{path}: {name} has shape {tuple(found)} in the weights but {tuple(wanted)} by config.json: not a pair"
+        )
+    missing = sorted(report["missing_keys"])
+    if missing and not fresh_head:
+        raise UserError(
+            f"{path}: the weights lack {missing[0]}{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}: "
+            "this checkpoint holds another kind of model"
+        )
+
+
 class _quiet:
-    """transformers announces a freshly initialised head; here that is the purpose."""
+    """transformers prints a table of weights that are missing; here `_check_whole` judges them."""
 
     def __enter__(self) -> None:
         self._level = transformers_logging.get_verbosity()

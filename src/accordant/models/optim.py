@@ -29,20 +29,26 @@ class NotFinite(Exception):
 
 
 class Optimiser:
-    """AdamW over named parameters, with the schedule of `total` steps.
+    """AdamW over named parameters, with the schedule of `total` steps; `scales` multiplies the learning rate by name prefix.
 
     `step` is called when the gradients of one whole optimiser step have been added up.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], cfg: OptimConfig, total: int) -> None:
+    def __init__(
+        self, parameters: Mapping[str, nn.Parameter], cfg: OptimConfig, total: int, scales: Mapping[str, float] | None = None
+    ) -> None:
         self.cfg = cfg
         self.total = max(1, total)
         self.count = 0
         self.parameters = list(parameters.values())
-        matrices = [p for p in self.parameters if p.dim() >= 2]
-        others = [p for p in self.parameters if p.dim() < 2]
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for name, parameter in parameters.items():
+            scale = next((s for prefix, s in (scales or {}).items() if name.startswith(prefix)), 1.0)
+            decay = cfg.weight_decay if parameter.dim() >= 2 else 0.0
+            groups.setdefault((scale, decay), []).append(parameter)
+        self._scales = [scale for scale, _ in groups]
         self._adam = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": cfg.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            [{"params": members, "weight_decay": decay} for (_, decay), members in groups.items()],
             lr=cfg.lr, betas=(cfg.beta1, cfg.beta2), eps=cfg.eps,
         )  # fmt: skip
 
@@ -67,8 +73,8 @@ class Optimiser:
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.cfg.max_grad_norm)
         if not torch.isfinite(norm):
             raise NotFinite(f"the gradient norm is {norm.item()}")
-        for group in self._adam.param_groups:
-            group["lr"] = self.lr()
+        for group, scale in zip(self._adam.param_groups, self._scales, strict=True):
+            group["lr"] = self.lr() * scale
         self._adam.step()
         self.clear()
         self.count += 1

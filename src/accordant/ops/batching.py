@@ -78,7 +78,7 @@ def take(record: R, index: Tensor, columns: slice | None = None) -> R:
 
 
 def take_rollout(rollout: Rollout, index: Tensor) -> Rollout:
-    """Rows `index` of a rollout without the columns that are padding in all of them, left of the prompts and right of the responses."""
+    """Rows `index` of a rollout without the columns that are padding in all of them, on both sides."""
     mask, start = rollout.mask[index], rollout.prompt_length
     used = mask.any(dim=0)
     first = int(torch.nonzero(used)[0])

@@ -69,6 +69,6 @@ def chunked_logp(
     recompute = torch.is_grad_enabled()
     parts = [
         checkpoint(one, h, t, use_reentrant=False) if recompute else one(h, t)
-        for h, t in zip(hidden.split(size), target.split(size), strict=True)
+        for h, t in zip(torch.split(hidden, size), torch.split(target, size), strict=True)
     ]
     return torch.cat([logp for logp, _ in parts]), torch.cat([entropy for _, entropy in parts])

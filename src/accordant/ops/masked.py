@@ -67,7 +67,7 @@ def last_index(mask: Tensor) -> Tensor:
 def position_ids(mask: Tensor) -> Tensor:
     """Positions that count real tokens only, so that left-padded rows see the same positions as unpadded ones.
 
-    (B, L) bool -> (B, L) int64; padding gets position 0.
+    (B, L) bool -> (B, L) int64; padding repeats the position before it, 0 where there is none.
     """
     is_mask(mask=mask)
     return (mask.long().cumsum(dim=1) - 1).clamp(min=0)

@@ -1,4 +1,4 @@
-"""Losses over pairs: which of two answers was preferred (Bradley and Terry 1952; Ouyang et al. 2022, arXiv 2203.02155, eq. 1)."""
+"""Losses over pairs: which of two answers was preferred (Bradley and Terry 1952; Ouyang et al. 2022, arXiv 2203.02155)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from accordant.config import build, merge
 from accordant.pipeline.collect import write_report
 from accordant.pipeline.spec import Spec, StageSpec, fill
-from accordant.pipeline.store import identity, locked, result_of, set_aside
+from accordant.pipeline.store import identity, is_output, locked, result_of, set_aside
 from accordant.stages import load
 from accordant.stages.folder import StageFolder
 from accordant.types import UserError
@@ -31,7 +31,7 @@ def run(spec: Spec, out: Path, console: Console) -> dict[str, dict[str, Any]]:
             label = f"[{number}/{len(spec.stages)}] {stage.name}"
             result, did = _one(stage, spec, out, threads, results, upstream, console, label)
             results[stage.name] = result
-            upstream |= {value: f"{result['identity']}:{key}" for key, value in result.items() if isinstance(value, str)}
+            upstream |= {value: f"{result['identity']}:{key}" for key, value in result.items() if is_output(value, out)}
             ran += did
         report = out / "report.html"
         if ran or not report.is_file():
@@ -60,7 +60,11 @@ def _one(
         return results[name][key]
 
     values = fill(stage.values, look_up)
-    cfg = build(config_type, merge({"seed": spec.seed}, values) if "seed" in config_type.model_fields else values, f"stage '{stage.name}' ({stage.kind})")
+    cfg = build(
+        config_type,
+        merge({"seed": spec.seed}, values) if "seed" in config_type.model_fields else values,
+        f"stage '{stage.name}' ({stage.kind})",
+    )
     folder_path = out / stage.name
     known = identity(stage.kind, cfg.model_dump(mode="json"), upstream, threads)
     mark = folder_path / "identity"
@@ -80,4 +84,5 @@ def _one(
     seconds = round(time.monotonic() - began, 2)
     result = {"stage": stage.name, "kind": stage.kind, "status": "finished", "identity": known, "seconds": seconds, **own}
     folder.write_json("result.json", result)
+    folder.state.unlink(missing_ok=True)
     return result, True

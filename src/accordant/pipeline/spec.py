@@ -74,7 +74,9 @@ def parse(tree: Mapping[str, Any], overrides: Sequence[str], where: str) -> Spec
     seed = top["seed"] if top["seed"] is not None else 0
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise UserError(f"{where}: seed must be a whole number, found {seed!r}")
-    out = tuple(_stage(name, merge(stage or {}, given.get(name, {})), variables, list(stages), where) for name, stage in stages.items())
+    out = tuple(
+        _stage(name, merge(stage or {}, given.get(name, {})), variables, list(stages), where) for name, stage in stages.items()
+    )
     return Spec(str(top["name"] or "run"), seed, top["threads"], out)
 
 
@@ -90,15 +92,8 @@ def _stage(name: str, stage: Any, variables: Mapping[str, Any], order: Sequence[
 
     def look_up(reference: str) -> Any:
         head, _, key = reference.partition(".")
-        if head in variables and not key:
-            if variables[head] is None:
-                raise UserError(f"{where}: '{head}' has no value: add {head}=... to the command")
-            return variables[head]
         if head in variables:
-            inner = variables[head].get(key) if isinstance(variables[head], Mapping) else None
-            if inner is None:
-                raise UserError(f"{where}: '{reference}' has no value: add {reference}=... to the command")
-            return inner
+            return _variable(variables, head, key, where)
         if head in earlier and key:
             return "${" + reference + "}"
         if head in order:
@@ -108,6 +103,17 @@ def _stage(name: str, stage: Any, variables: Mapping[str, Any], order: Sequence[
 
     values = {key: fill(value, look_up) for key, value in stage.items() if key != "run"}
     return StageSpec(name, kind, values)
+
+
+def _variable(variables: Mapping[str, Any], head: str, key: str, where: str) -> Any:
+    """`head`, or `head.key`, of the variables; a variable that is null has to be given on the command line."""
+    value = variables[head]
+    if key:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    if value is None:
+        name = f"{head}.{key}" if key else head
+        raise UserError(f"{where}: '{name}' has no value: add {name}=... to the command")
+    return value
 
 
 def fill(value: Any, look_up: Callable[[str], Any]) -> Any:

@@ -2,7 +2,8 @@
 
 A stage's identity is the hash of all that its result depends on: kind, configuration, the contents of its input files, the
 identities of the stages that it reads from, the versions of accordant and torch, and the number of threads. Same identity and
-finished: skipped. Same identity and not finished: goes on. Another identity: the old folder is kept aside and the stage runs anew.
+finished: skipped. Same identity and not finished: goes on. Another identity: the old folder is kept
+aside and the stage runs anew.
 """
 
 from __future__ import annotations
@@ -74,6 +75,11 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def is_output(value: object, run: Path) -> bool:
+    """Whether a value of a result is the path of something that the stage wrote."""
+    return isinstance(value, str) and Path(value).is_relative_to(run)
+
+
 def result_of(folder: Path) -> dict[str, Any] | None:
     """The stage's result if it is finished."""
     path = folder / "result.json"
@@ -82,7 +88,9 @@ def result_of(folder: Path) -> dict[str, Any] | None:
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not valid JSON ({error.msg}): delete the stage's folder to run it again") from None
+        raise UserError(
+            f"{path}:{error.lineno}: not valid JSON ({error.msg}): delete the stage's folder to run it again"
+        ) from None
     return result
 
 

@@ -1,6 +1,6 @@
 """What an answer is worth: callables from answers, as text, to one number each.
 
-Rewards read text, not the policy's ids: a reward model may have another tokenizer and template, rules and judges and people read
+Rewards read text, not the policy's ids: a reward model may have another tokenizer and template, rules, judges and people read
 words, and a model reads through the very function that encoded its training data. The price is one tokenisation per rollout.
 
     model       a reward model trained from pairs by Accordant; its score, normalised as its checkpoint says

@@ -19,7 +19,7 @@ from accordant.config import REQUIRED, Config, knob
 from accordant.data.rows import read, write_jsonl
 from accordant.data.split import key, split
 from accordant.data.template import Template, encode_all, ensure_pad
-from accordant.models.generate import Sampling, generate
+from accordant.models.generate import Sampling, generate, stop_ids
 from accordant.models.language import LanguageModel
 from accordant.models.load import ModelConfig
 from accordant.seeds import derive, generator
@@ -51,7 +51,10 @@ def run(cfg: AnnotateConfig, folder: StageFolder, algo: ModuleType | None, name:
     model = LanguageModel.load(cfg.model, cfg.seed)
     ensure_pad(model.tokenizer)
     rows = read(cfg.prompts, Prompt)
-    items = label(rows, sample(cfg, model, rows), cfg.seed)
+    answered = list(zip(rows, sample(cfg, model, rows), strict=True))
+    # An answer without a word cannot be shown to a labeler; its item is left out, and counted.
+    shown = [(row, texts) for row, texts in answered if all(texts)]
+    items = label(shown, cfg.seed)
     rankings = [ranking for item in items for ranking in item]
     write_jsonl(folder.path / "rankings.jsonl", rankings)
     pairs = [pair for item in items for pair in consensus_pairs(item, cfg.min_share)]
@@ -64,18 +67,25 @@ def run(cfg: AnnotateConfig, folder: StageFolder, algo: ModuleType | None, name:
     folder.note(
         f"{len(items)} items, {len(LABELERS)} labelers, kappa {labels['fleiss_kappa']:.2f}, {len(pairs)} consensus pairs "
         f"({labels['coverage']:.0%} of all), {len(parts['test'])} held out"
+        + (f"; {len(rows) - len(items)} items with an empty answer left out" if len(items) < len(rows) else "")
     )
     return {
-        "rankings": str(folder.path / "rankings.jsonl"), "train": str(folder.path / "train.jsonl"),
-        "test": str(folder.path / "test.jsonl"), "items": len(items), "pairs": len(pairs), "coverage": labels["coverage"],
-        "test_prompts": len({key(pair) for pair in parts["test"]}), "fleiss_kappa": labels["fleiss_kappa"],
-    }  # fmt: skip
+        "rankings": str(folder.path / "rankings.jsonl"),
+        "train": str(folder.path / "train.jsonl"),
+        "test": str(folder.path / "test.jsonl"),
+        "items": len(items),
+        "left_out": len(rows) - len(items),
+        "pairs": len(pairs),
+        "coverage": labels["coverage"],
+        "test_prompts": len({key(pair) for pair in parts["test"]}),
+        "fleiss_kappa": labels["fleiss_kappa"],
+    }
 
 
 def sample(cfg: AnnotateConfig, model: LanguageModel, rows: Sequence[Prompt]) -> list[list[str]]:
     """`samples_per_prompt` answers to each prompt, as text."""
     prompts = encode_all(rows, Template(model.tokenizer, model.context or 1 << 20))[0]
-    sampling = Sampling(cfg.max_new_tokens, cfg.temperature, (model.tokenizer.eos_token_id,))
+    sampling = Sampling(cfg.max_new_tokens, cfg.temperature, stop_ids(model))
     rollout = generate(model, prompts, cfg.samples_per_prompt, sampling, generator(cfg.seed, "annotate"))
     grouped: dict[int, list[str]] = defaultdict(list)
     for group, text in zip(rollout.group.tolist(), completions(model.tokenizer, prompts, rollout), strict=True):
@@ -83,19 +93,21 @@ def sample(cfg: AnnotateConfig, model: LanguageModel, rows: Sequence[Prompt]) ->
     return [grouped[i] for i in range(len(rows))]
 
 
-def label(rows: Sequence[Prompt], answers: Sequence[Sequence[str]], seed: int) -> list[list[Ranking]]:
+def label(shown: Sequence[tuple[Prompt, Sequence[str]]], seed: int) -> list[list[Ranking]]:
     """Every labeler's ranking of every item."""
     streams = [random.Random(derive(seed, "labeler", labeler.name)) for labeler in LABELERS]
     return [
         [rank(labeler, str(row.prompt), texts, rng) for labeler, rng in zip(LABELERS, streams, strict=True)]
-        for row, texts in zip(rows, answers, strict=True)
+        for row, texts in shown
     ]
 
 
 def agreement(items: Sequence[Sequence[Ranking]]) -> dict[str, Any]:
     """What the report says about the labelers: each against the majority, and all together."""
     votes = pairwise_votes(items)
-    per_item = np.repeat(np.arange(len(items)), [len(item[0].completions) * (len(item[0].completions) - 1) // 2 for item in items])
+    per_item = np.repeat(
+        np.arange(len(items)), [len(item[0].completions) * (len(item[0].completions) - 1) // 2 for item in items]
+    )
     low, high = bootstrap_ci(votes, fleiss_kappa, groups=per_item, n=500)
     return {
         "items": len(items), "labelers": [_labeler(items, i) for i in range(len(items[0]))],

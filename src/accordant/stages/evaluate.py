@@ -1,7 +1,7 @@
 """Compare a policy with the one it started from, on prompts that nothing trained on.
 
-Both answer every prompt once, with the same noise, so that differences are paired. KL is sampled: the summed log-ratio of the new
-policy's own responses against the frozen one, at the sampling temperature.
+Both answer every prompt once, with the same noise, so that differences are paired. KL is sampled: the summed log-ratio of the
+new policy's own responses against the frozen one, at the sampling temperature.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from accordant.config import REQUIRED, Config, knob
 from accordant.data.rows import read
 from accordant.data.template import Template, encode_all, ensure_pad
 from accordant.evaluation.policy import Side, compare, examples
-from accordant.models.generate import Sampling, generate
+from accordant.models.generate import Sampling, generate, stop_ids
 from accordant.models.language import LanguageModel
 from accordant.models.load import ModelConfig, device
 from accordant.ops.batching import microbatches, move, take_rollout
@@ -68,7 +68,9 @@ def run(cfg: EvaluateConfig, folder: StageFolder, algo: ModuleType | None, name:
     folder.write_json("samples.json", samples)
     folder.write_json("evaluation.json", {"policy": policy, "examples": examples(samples)})
     b, a = policy["before"], policy["after"]
-    folder.note(f"reward {b['reward_mean']:.3f} -> {a['reward_mean']:.3f} at {policy['kl']:.2f} nats on {a['n']} held-out prompts")
+    folder.note(
+        f"reward {b['reward_mean']:.3f} -> {a['reward_mean']:.3f} at {policy['kl']:.2f} nats on {a['n']} held-out prompts"
+    )
     win = policy["win_rate"]
     return {
         "reward_before": b["reward_mean"], "reward_after": a["reward_mean"], "kl": policy["kl"], "n": a["n"],
@@ -79,7 +81,7 @@ def run(cfg: EvaluateConfig, folder: StageFolder, algo: ModuleType | None, name:
 
 def _listen(cfg: EvaluateConfig, model: LanguageModel, rows: list[Prompt]) -> Heard:
     prompts = encode_all(rows, Template(model.tokenizer, model.context or 1 << 20))[0]
-    sampling = Sampling(cfg.max_new_tokens, cfg.temperature, (model.tokenizer.eos_token_id,))
+    sampling = Sampling(cfg.max_new_tokens, cfg.temperature, stop_ids(model))
     rollout = generate(model, prompts, 1, sampling, generator(cfg.seed, "evaluation"))
     return Heard(rollout, answers(model.tokenizer, rows, prompts, rollout))
 

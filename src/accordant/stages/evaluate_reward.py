@@ -43,7 +43,9 @@ def run(cfg: EvaluateRewardConfig, folder: StageFolder, algo: ModuleType | None,
         lengths = np.array([len(item.tokens.ids) for item in items], dtype=np.float64)
         report = label_report(_numpy(scores), labels, lengths)
     else:
-        raise UserError(f"{cfg.data}: a reward model is measured on pairs or on labelled texts, found {type(rows[0]).__name__} rows")
+        raise UserError(
+            f"{cfg.data}: a reward model is measured on pairs or on labelled texts, found {type(rows[0]).__name__} rows"
+        )
     folder.write_json("reward_model.json", report)
     folder.note(f"held-out accuracy {report['heldout_accuracy']:.3f} on {report['n']} (calibration error {report['ece']:.3f})")
     return {"heldout_accuracy": report["heldout_accuracy"], "n": report["n"], "ci95": report["ci95"], "ece": report["ece"]}

@@ -49,7 +49,7 @@ def accumulate(
         sums, metrics = loss(part)
         value = torch.stack([term / max(totals[name], 1e-12) for name, term in sums.items()]).sum()
         if not torch.isfinite(value):
-            raise NotFinite(f"the loss is {value.item()} ({', '.join(f'{k} {float(v):g}' for k, v in sums.items())})")
+            raise NotFinite(f"the loss is {value.item()} ({', '.join(f'{k} {float(v.detach()):g}' for k, v in sums.items())})")
         value.backward()
         meter.add(metrics)
 

@@ -1,12 +1,12 @@
 """The offline loop: rows -> loss. Supervised fine-tuning, pretraining and reward models.
 
-    1 rows        read, encoded by the template, over-long ones named
-    2 model       loaded, or made from scratch
-    3 restore     a killed run goes on from its last saved step
-    4 batch       the rows of a step: a seeded permutation of each epoch
-    5 loss        micro-batches sorted by length within the step, terms divided by the step's counts
-    6 step        clip, AdamW, schedule
-    7 validate    the same loss on rows that nothing trains on; the best weights are kept
+1 rows        read, encoded by the template, over-long ones named
+2 model       loaded, or made from scratch
+3 restore     a killed run goes on from its last saved step
+4 batch       the rows of a step: a seeded permutation of each epoch
+5 loss        micro-batches sorted by length within the step, terms divided by the step's counts
+6 step        clip, AdamW, schedule
+7 validate    the same loss on rows that nothing trains on; the best weights are kept
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class OfflineConfig(Config):
     rows_per_step: int = knob(32, "rows of one optimiser step", "rows", gt=0)
     epochs: float = knob(1.0, "passes over the rows", gt=0)
     max_steps: int | None = knob(None, "stop after this many steps, whatever the epochs", "steps", gt=0)
-    tokens_per_microbatch: int = knob(16_384, "padded tokens in memory at once; changes results by rounding only", "tokens", gt=0)
+    tokens_per_microbatch: int = knob(
+        16_384, "padded tokens in memory at once; changes results by rounding only", "tokens", gt=0
+    )
     max_length: int | None = knob(None, "longest row; none = the model's context", "tokens", gt=1)
     on_long: Literal["error", "drop"] = knob("error", "an over-long row stops the stage, or is left out and named")
     validate_every: int | None = knob(None, "steps between validations; none = at the end of each epoch", "steps", gt=0)
@@ -69,13 +71,14 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
     template = Template(model.tokenizer, _max_length(cfg, model))
     items, long = encode_all(rows, template, cfg.on_long)
     held = encode_all(read_rows(cfg.validation, algo), template, cfg.on_long)[0] if cfg.validation else []
-    folder.note(f"{len(items)} rows" + (f", {len(held)} to validate" if held else "") + (f"; left out: {long}" if long.count else ""))
+    folder.note(
+        f"{len(items)} rows" + (f", {len(held)} to validate" if held else "") + (f"; left out: {long}" if long.count else "")
+    )
     trainer = Trainer(cfg, folder, algo, model, items, held)
     trainer.restore(saved)
     trainer.train(started)
     meta = {"algo": name, "max_length": template.max_length, "seed": cfg.seed, **trainer.reward_scale(items)}
     save_checkpoint(folder.checkpoint, model.module, model.tokenizer, meta)
-    folder.state.unlink(missing_ok=True)
     return {
         "checkpoint": str(folder.checkpoint), "rows": len(items), "left_out": long.count, "steps": trainer.total,
         "train": trainer.last, "validation": trainer.best, "best_step": trainer.best_step, "precision": model.precision,
@@ -129,9 +132,7 @@ class Trainer:
         self.cfg, self.folder, self.algo, self.model, self.items, self.held = cfg, folder, algo, model, items, held
         self.per_epoch = math.ceil(len(items) / cfg.rows_per_step)
         self.total = min(math.ceil(self.per_epoch * cfg.epochs), cfg.max_steps or 1 << 60)
-        self.parameters: dict[str, nn.Parameter] = {
-            n: p for n, p in model.module.named_parameters() if p.requires_grad
-        }
+        self.parameters: dict[str, nn.Parameter] = {n: p for n, p in model.module.named_parameters() if p.requires_grad}
         self.optimiser = Optimiser(self.parameters, cfg.optim, self.total)
         self.step = 0
         self.seconds = 0.0

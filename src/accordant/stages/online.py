@@ -1,13 +1,13 @@
 """The online loop: prompts -> rollouts -> loss. This page is what a row experiences, in order.
 
-    1 prompts     the next P of a seeded permutation of each epoch
-    2 rollout     G responses per prompt, as sampled, with their log-probabilities
-    3 reward      every answer, as text, through the reward; penalties for unfinished ones
-    4 models      the trainer's own log-probabilities, the reference's, the critic's values
-    5 advantage   the algorithm's `prepare`, over the whole step
-    6 loss        minibatches of whole groups, cut into micro-batches, terms divided by their counts
-    7 step        clip, AdamW, schedule
-    8 account     metrics, saved state, and whether to stop
+1 prompts     the next P of a seeded permutation of each epoch
+2 rollout     G responses per prompt, as sampled, with their log-probabilities
+3 reward      every answer, as text, through the reward; penalties for unfinished ones
+4 models      the trainer's own log-probabilities, the reference's, the critic's values
+5 advantage   the algorithm's `prepare`, over the whole step
+6 loss        minibatches of whole groups, cut into micro-batches, terms divided by their counts
+7 step        clip, AdamW, schedule
+8 account     metrics, saved state, and whether to stop
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from accordant.data.rows import read
 from accordant.data.template import Template, encode_all, ensure_pad
 from accordant.models.actor import Actor
 from accordant.models.checkpoint import load_state, save_checkpoint, save_state
-from accordant.models.generate import Sampling, check_context, generate
+from accordant.models.generate import Sampling, check_context, generate, stop_ids
 from accordant.models.language import LanguageModel
 from accordant.models.load import ModelConfig, device
 from accordant.models.optim import NotFinite, OptimConfig, Optimiser
@@ -34,7 +34,7 @@ from accordant.ops.batching import microbatches, minibatches, move, take, take_r
 from accordant.ops.kl import sequence_kl
 from accordant.rewards import Reward, RewardConfig
 from accordant.rewards import load as load_reward
-from accordant.seeds import derive, generator, permutation
+from accordant.seeds import generator, permutation
 from accordant.stages.folder import StageFolder
 from accordant.stages.gradient import Meter, accumulate, dump_and_stop, total_counts
 from accordant.stages.text import answers
@@ -45,7 +45,9 @@ class StopConfig(Config):
     """When training ends before its last step; the report says which."""
 
     reward: float | None = knob(None, "mean reward of a step that is enough", "reward")
-    kl: float | None = knob(None, "mean sequence KL of a step that is too much; the weights of the step before are kept", "nats", gt=0)
+    kl: float | None = knob(
+        None, "mean sequence KL of a step that is too much; the weights of the step before are kept", "nats", gt=0
+    )
 
 
 class OnlineConfig(Config):
@@ -63,11 +65,18 @@ class OnlineConfig(Config):
     samples_per_prompt: int = knob(1, "G, responses to each prompt", "responses", gt=0)
     minibatches_per_step: int = knob(1, "optimiser steps per epoch over a step's responses; divides the prompts", gt=0)
     epochs_per_step: int = knob(1, "passes over a step's responses", gt=0)
-    tokens_per_microbatch: int = knob(16_384, "padded tokens in memory at once; changes results by rounding only", "tokens", gt=0)
+    tokens_per_microbatch: int = knob(
+        16_384, "padded tokens in memory at once; changes results by rounding only", "tokens", gt=0
+    )
     max_new_tokens: int = knob(48, "longest response", "tokens", gt=0)
     temperature: float = knob(1.0, "sampling temperature, in every log-probability", gt=0)
     missing_eos_penalty: float = knob(0.0, "taken off the reward of a response that was cut at the limit", "reward", ge=0)
-    reward_clip: float | None = knob(None, "rewards are clipped to plus or minus this; the clipped share is logged", "reward", gt=0)
+    reward_clip: float | None = knob(
+        None, "rewards are clipped to plus or minus this; the clipped share is logged", "reward", gt=0
+    )
+    value_lr_scale: float = knob(
+        10.0, "learning rate of the value head relative to the policy's: it starts from zero, the policy does not", gt=0
+    )
     critic_warmup: int = knob(0, "first steps that train the value head alone; the policy stays bit-identical", "steps", ge=0)
     max_ratio: float = knob(10.0, "a minibatch whose mean ratio is above this is logged and skipped", gt=1)
     save_every: int = knob(10, "steps between saved states", "steps", gt=0)
@@ -89,7 +98,6 @@ def run(cfg: OnlineConfig, folder: StageFolder, algo: ModuleType, name: str) -> 
     loop.restore(saved)
     stopped = loop.train()
     save_checkpoint(folder.checkpoint, policy.module, policy.tokenizer, {"algo": name, "seed": cfg.seed, "steps": loop.step})
-    folder.state.unlink(missing_ok=True)
     last = loop.history[-1]
     return {
         "checkpoint": str(folder.checkpoint), "steps": loop.step, "stopped_because": stopped,
@@ -133,10 +141,9 @@ class Loop:
         self.monitor: dict[str, Reward] = {name: load_reward(inner) for name, inner in cfg.monitor.items()}
         self.parameters = actor.parameters()
         updates = cfg.steps * cfg.epochs_per_step * cfg.minibatches_per_step
-        self.optimiser = Optimiser(self.parameters, cfg.optim, updates)
+        self.optimiser = Optimiser(self.parameters, cfg.optim, updates, {"value.": cfg.value_lr_scale})
         self.memory: dict[str, float] = algo.init(cfg.algo)
-        tokenizer = actor.policy.tokenizer
-        self.sampling = Sampling(cfg.max_new_tokens, cfg.temperature, (tokenizer.eos_token_id,))
+        self.sampling = Sampling(cfg.max_new_tokens, cfg.temperature, stop_ids(actor.policy))
         self.step = 0
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []
@@ -199,7 +206,7 @@ class Loop:
         step = self.look(rollout, reward)  # 4
         scored = step.scored if isinstance(step, Valued) else step
         kl = sequence_kl(scored.old_logp, scored.ref_logp, rollout.response_mask)
-        row |= {"kl": float(kl.mean()), "kl_sd": float(kl.std()), "sampler_gap": _gap(rollout, scored.old_logp)}
+        row |= {"kl": float(kl.mean()), "kl_sd": float(kl.std(correction=0)), "sampler_gap": _gap(rollout, scored.old_logp)}
         clock.mark("models")
         stop = self._stop(row)
         if stop is None:
@@ -248,7 +255,7 @@ class Loop:
         return shaped.clamp(-limit, limit), {"reward_clip_fraction": float((shaped.abs() > limit).float().mean())}
 
     def _account(self, said: Sequence[Answer], rollout: Rollout, reward: Tensor) -> dict[str, Any]:
-        row: dict[str, Any] = {"reward": float(reward.mean()), "reward_sd": float(reward.std())}
+        row: dict[str, Any] = {"reward": float(reward.mean()), "reward_sd": float(reward.std(correction=0))}
         row |= {name: float(measure(said).mean()) for name, measure in self.monitor.items()}
         lengths = rollout.response_mask.sum(1).float()
         return row | {"length": float(lengths.mean()), "finished": float(rollout.finished.float().mean())}
@@ -305,7 +312,9 @@ class Loop:
             ratio = own.means().get("ratio", 1.0)
             if ratio > self.cfg.max_ratio:
                 self.optimiser.clear()
-                self.folder.note(f"step {self.step}: a minibatch with mean ratio {ratio:.3g} > max_ratio={self.cfg.max_ratio:g} is skipped")
+                self.folder.note(
+                    f"step {self.step}: a minibatch with mean ratio {ratio:.3g} > max_ratio={self.cfg.max_ratio:g} is skipped"
+                )
                 return None
             return self.optimiser.step()
         except NotFinite as error:
@@ -327,7 +336,9 @@ class Loop:
         if stop.kl is not None and row["kl"] > stop.kl:
             if self.before is not None:
                 self._set_weights(self.before)
-            return f"the KL budget was spent ({row['kl']:.2f} nats > stop.kl={stop.kl:g}); the weights of the step before are kept"
+            return (
+                f"the KL budget was spent ({row['kl']:.2f} nats > stop.kl={stop.kl:g}); the weights of the step before are kept"
+            )
         if stop.reward is not None and row["reward"] >= stop.reward:
             return f"the reward target was reached ({row['reward']:.3f} >= stop.reward={stop.reward:g})"
         return None

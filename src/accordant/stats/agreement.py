@@ -36,9 +36,7 @@ def fleiss_kappa(counts: ArrayLike) -> float:
     share = table.sum(axis=0) / table.sum()
     chance = float(share @ share)
     if (share > 0).sum() == 1:
-        warnings.warn(
-            "Fleiss' kappa is undefined: every rater put every item into one category.", RuntimeWarning, stacklevel=2
-        )
+        warnings.warn("Fleiss' kappa is undefined: every rater put every item into one category.", RuntimeWarning, stacklevel=2)
         return float("nan")
     return (percent_agreement(table) - chance) / (1.0 - chance)
 

@@ -28,9 +28,7 @@ def bootstrap_ci(
     """
     rows = np.asarray(values, dtype=np.float64)
     if rows.ndim == 0 or len(rows) == 0 or not np.isfinite(rows).all():
-        raise ValueError(
-            f"values must be finite and at least one, not an array of shape {rows.shape} with {rows.size} numbers"
-        )
+        raise ValueError(f"values must be finite and at least one, not an array of shape {rows.shape} with {rows.size} numbers")
     if n < 1:
         raise ValueError(f"n is {n}: at least one resample is needed")
     _check_level(level)

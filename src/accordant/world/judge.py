@@ -23,9 +23,7 @@ from typing import Final, Literal, TypeAlias
 from accordant.types import UserError
 from accordant.world import lexicon as lex
 
-Kind: TypeAlias = Literal[
-    "greeting", "thanks", "apology", "closing", "statement", "unknown", "evasion", "insult", "filler"
-]
+Kind: TypeAlias = Literal["greeting", "thanks", "apology", "closing", "statement", "unknown", "evasion", "insult", "filler"]
 
 WORD_LIMIT: Final = 16
 WORDS_PENALISED: Final = 40  # the length term is bounded, so that rewards are

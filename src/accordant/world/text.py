@@ -111,9 +111,7 @@ def documents(seed: int, n: int) -> list[Document]:
     """
     rng = random.Random(f"pretrain answers:{seed}")
     cases = _cases(seed, "pretrain")
-    return [
-        Document(_read_back(rng) if rng.random() < READ_BACK_SHARE else _dialogue(next(cases), rng)) for _ in range(n)
-    ]
+    return [Document(_read_back(rng) if rng.random() < READ_BACK_SHARE else _dialogue(next(cases), rng)) for _ in range(n)]
 
 
 def demonstrations(seed: int, n: int) -> list[Chat]:
@@ -249,6 +247,4 @@ def _nonsense(case: Case, rng: random.Random) -> str:
     return " ".join([sentence] * rng.randint(2, 4))
 
 
-_SALAD: Final = sorted(
-    {word for sentence in lex.FILLERS + lex.EVASIONS for word in sentence.lower().strip(".").split()}
-)
+_SALAD: Final = sorted({word for sentence in lex.FILLERS + lex.EVASIONS for word in sentence.lower().strip(".").split()})

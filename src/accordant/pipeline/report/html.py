@@ -119,9 +119,7 @@ class Row:
     @property
     def verdict(self) -> str:
         """The change in words, for those who do not see the colour."""
-        return {"good": "better", "bad": "worse"}.get(
-            self.tone, "no clear change" if self.direction == "unclear" else ""
-        )
+        return {"good": "better", "bad": "worse"}.get(self.tone, "no clear change" if self.direction == "unclear" else "")
 
 
 def _before_after(policy: Policy) -> list[Row]:

@@ -168,9 +168,7 @@ def check(report: Any) -> Report:
     """The report, known to fit the schema. Raises `UserError` that names up to five keys that do not."""
     found = report.get("schema") if isinstance(report, dict) else None
     if isinstance(report, dict) and found != SCHEMA:
-        raise UserError(
-            f"report: schema {found!r}, but this version reads {SCHEMA}; run the pipeline again with this version"
-        )
+        raise UserError(f"report: schema {found!r}, but this version reads {SCHEMA}; run the pipeline again with this version")
     try:
         checked = TypeAdapter(Report).validate_python(report)
     except ValidationError as error:

@@ -1,0 +1,33 @@
+# Every target works in a fresh clone: .venv is made if there is none, and what the target needs is installed.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: setup quickstart test check acceptance bench clean
+
+setup: .venv/installed
+
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+quickstart: setup  ## the whole loop on the embedded world, with a report
+	$(BIN)/accordant quickstart --out runs/quickstart
+
+test: setup  ## the tests, in under 10 minutes on 2 cores
+	$(BIN)/python -m pytest
+
+check: setup  ## format, lint, types
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+
+acceptance: setup  ## real data and models: ACCORDANT_DATA=PATH make acceptance
+	$(BIN)/python -m pytest -m acceptance tests/acceptance
+
+bench: setup  ## speed and quality, written to the console
+	$(BIN)/python benchmarks/ppo_stories.py
+
+clean:  ## what the tools left behind; runs/ stays
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
