@@ -136,7 +136,9 @@ def set_path(tree: dict[str, Any], key: str, value: Any) -> None:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` laid over `base`, level by level."""
+    """`over` laid over `base`, level by level. Another `kind` replaces the whole group: its keys mean other things."""
+    if "kind" in over and "kind" in base and over["kind"] != base["kind"]:
+        return dict(over)
     out = dict(base)
     for key, value in over.items():
         inner = out.get(key)

@@ -19,9 +19,9 @@ def test_the_value_of_an_action_is_read_one_token_before_it(llama: LanguageModel
         return states
 
     llama.hidden = lookup  # type: ignore[method-assign]
-    assert actor.value_head is not None
+    assert actor.critic is not None
     with torch.no_grad():
-        actor.value_head.linear.weight[0, 0] = 1.0
+        actor.critic.linear.weight[0, 0] = 1.0
         value = actor.forward(rollout, 1.0).value
     for b, row in enumerate(rollout.ids.tolist()):
         for t in range(int(rollout.response_mask[b].sum())):

@@ -25,9 +25,9 @@ def test_a_micro_batch_sees_what_the_whole_step_sees(llama: LanguageModel, cut: 
     assert callable(cut)
     rollout = sample(llama)
     actor = Actor(llama, with_value=True)
-    assert actor.value_head is not None
+    assert actor.critic is not None
     with torch.no_grad():
-        actor.value_head.linear.weight.fill_(0.1)
+        actor.critic.linear.weight.fill_(0.1)
         whole = actor.forward(rollout, 0.7)
         for rows in torch.arange(len(rollout.ids)).split(5):
             part = cut(rollout, rows)

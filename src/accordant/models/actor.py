@@ -15,24 +15,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from accordant.models.critic import Critic, ValueHead
 from accordant.models.language import LanguageModel
 from accordant.types import ActorCriticOut, ActorOut, Rollout
-
-
-class ValueHead(nn.Module):
-    """H -> 1 in float32, zero at the start: the first values are 0 and say nothing that is not known."""
-
-    def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(hidden_size, 1)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """(..., H) -> (...), float32."""
-        with torch.autocast(hidden.device.type, enabled=False):
-            out: Tensor = self.linear(hidden.float()).squeeze(-1)
-        return out
 
 
 class Actor:
@@ -41,20 +26,20 @@ class Actor:
     Dropout is off throughout online training: the ratio of a token must come from the same network twice.
     """
 
-    def __init__(self, policy: LanguageModel, with_value: bool) -> None:
+    def __init__(self, policy: LanguageModel, with_value: bool, critic: Critic | None = None) -> None:
         self.policy = policy
         policy.module.eval()
         self.adapters = hasattr(policy.module, "peft_config")
         self._frozen = None if self.adapters else _frozen_copy(policy)
-        self.value_head = (
-            ValueHead(policy.config.hidden_size).to(next(policy.module.parameters()).device) if with_value else None
-        )
+        device = next(policy.module.parameters()).device
+        own = ValueHead(policy.config.hidden_size).to(device) if with_value and critic is None else None
+        self.critic: Critic | ValueHead | None = (critic or own) if with_value else None
 
     def parameters(self) -> dict[str, nn.Parameter]:
         """Everything that is trained, by name."""
         named = {f"policy.{n}": p for n, p in self.policy.module.named_parameters() if p.requires_grad}
-        if self.value_head is not None:
-            named |= {f"value.{n}": p for n, p in self.value_head.named_parameters()}
+        if self.critic is not None:
+            named |= {f"value.{n}": p for n, p in self.critic.named_parameters() if p.requires_grad}
         return named
 
     def forward(self, rollout: Rollout, temperature: float, *, critic_only: bool = False) -> ActorOut | ActorCriticOut:
@@ -69,10 +54,10 @@ class Actor:
             target[:, :start] = False
             logp, entropy = self.policy.logp(rollout.ids, rollout.mask, target, temperature, hidden)
         logp, entropy = logp[:, start:], entropy[:, start:]
-        if self.value_head is None:
+        if self.critic is None:
             return ActorOut(logp, entropy)
         # V(s_t) is read where the policy chose a_t: at the token before it.
-        value = self.value_head(hidden[:, start - 1 : -1])
+        value = self.critic(hidden, rollout.ids, rollout.mask)[:, start - 1 : -1]
         return ActorCriticOut(logp, entropy, torch.where(rollout.response_mask, value, torch.zeros_like(value)))
 
     @torch.no_grad()

@@ -26,6 +26,7 @@ from accordant.data.rows import read
 from accordant.data.template import Template, encode_all, ensure_pad
 from accordant.models.actor import Actor
 from accordant.models.checkpoint import load_state, save_checkpoint, save_state
+from accordant.models.critic import CriticConfig, load_critic
 from accordant.models.generate import Sampling, check_context, generate, stop_ids
 from accordant.models.language import LanguageModel
 from accordant.models.load import ModelConfig, device
@@ -59,6 +60,7 @@ class OnlineConfig(Config):
     monitor: dict[str, RewardConfig] = knob({}, "further rewards, measured on every rollout and never optimised")
     algo: Config = knob(REQUIRED, "the algorithm's knobs")
     optim: OptimConfig = knob(OptimConfig(), "the optimiser")
+    critic: CriticConfig | None = knob(None, "a critic of its own; none = a value head on the policy's trunk")
     stop: StopConfig = knob(StopConfig(), "when to end early")
     steps: int = knob(100, "rollout steps at most", "steps", gt=0)
     prompts_per_step: int = knob(64, "P, prompts of a step", "prompts", gt=0)
@@ -94,7 +96,8 @@ def run(cfg: OnlineConfig, folder: StageFolder, algo: ModuleType, name: str) -> 
     rows = read(cfg.prompts, Prompt)
     prompts = encode_all(rows, template)[0]
     check_context(policy, prompts, cfg.max_new_tokens)
-    loop = Loop(cfg, folder, algo, Actor(policy, algo.NEEDS_VALUE), rows, prompts)
+    critic = load_critic(cfg.critic, policy) if cfg.critic else None
+    loop = Loop(cfg, folder, algo, Actor(policy, algo.NEEDS_VALUE, critic), rows, prompts)
     loop.restore(saved)
     stopped = loop.train()
     save_checkpoint(folder.checkpoint, policy.module, policy.tokenizer, {"algo": name, "seed": cfg.seed, "steps": loop.step})
@@ -117,8 +120,8 @@ def check(cfg: OnlineConfig, algo: ModuleType, name: str) -> None:
             f"minibatches_per_step={cfg.minibatches_per_step} does not divide prompts_per_step={cfg.prompts_per_step}; "
             f"the nearest that does is {good}"
         )
-    if cfg.critic_warmup and not algo.NEEDS_VALUE:
-        raise UserError(f"critic_warmup={cfg.critic_warmup}, but {name} has no critic: set it to 0")
+    if (cfg.critic_warmup or cfg.critic) and not algo.NEEDS_VALUE:
+        raise UserError(f"{name} has no critic: leave out critic and critic_warmup")
 
 
 @dataclass(frozen=True)
