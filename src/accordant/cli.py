@@ -33,8 +33,10 @@ def main() -> None:
         app()
     except UserError as error:
         _stop(str(error), 2)
-    except KeyboardInterrupt:
-        _stop("stopped; the same command goes on from the last saved step", 130)
+    except SystemExit as end:
+        if end.code == 130:  # what typer makes of Ctrl-C, without a word
+            _stop("stopped; the same command goes on from the last saved step", 130)
+        raise
     except OSError as error:
         if error.errno == errno.ENOSPC:
             _stop(
@@ -110,7 +112,7 @@ def _stage_command(kind: str) -> None:
     what = "Train with this algorithm." if kind not in OTHERS else "Run this stage alone."
 
     def command(overrides: Overrides = None, out: Out = None) -> None:
-        stage = [word if word.startswith("seed=") else f"{kind}.{word}" for word in overrides or []]
+        stage = [word if word.startswith(("seed=", "threads=")) else f"{kind}.{word}" for word in overrides or []]
         _run({"name": kind, "stages": {kind: {"run": kind}}}, stage, out, kind)
 
     command.__doc__ = f"{what} `accordant config {kind}` lists its settings."

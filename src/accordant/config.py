@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -54,38 +54,58 @@ def build(cls: type[C], values: Mapping[str, Any], where: str = "configuration")
 
 
 def _fault(cls: type[Config], item: dict[str, Any]) -> str:
-    path = [str(part) for part in item["loc"]]
+    path, holder = _walk(cls, [str(part) for part in item["loc"]])
     key = ".".join(path)
-    if item["type"] == "extra_forbidden":
-        known = _names_at(cls, path[:-1])
-        return f"unknown key '{key}'{nearest(path[-1], known)}"
-    if item["type"] == "missing":
-        return f"'{key}' is required and has no default"
+    match item["type"]:
+        case "extra_forbidden":
+            return f"unknown key '{key}'{nearest(path[-1], holder.model_fields if holder else ())}"
+        case "missing":
+            return f"'{key}' is required and has no default"
+        case "union_tag_invalid":
+            tags = [tag.strip().strip("'") for tag in item["ctx"]["expected_tags"].split(",")]
+            return f"'{key}.kind' = {item['ctx']['tag']!r} is not one of {', '.join(tags)}{_close(item['ctx']['tag'], tags)}"
+        case "union_tag_not_found":
+            return f"'{key}.kind' is required: it says which settings follow"
     return f"'{key}' = {item.get('input')!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
 
 
-def _names_at(cls: type[BaseModel], path: list[str]) -> list[str]:
-    for part in path:
-        info = cls.model_fields.get(part)
-        inner = _config_type(info) if info else None
-        if inner is None:
-            return []
-        cls = inner
-    return list(cls.model_fields)
+def _walk(cls: type[Config], location: list[str]) -> tuple[list[str], type[Config] | None]:
+    """A key as the user wrote it, without pydantic's marks of the kind that was tried, and the type that it was looked up in."""
+    path: list[str] = []
+    options: list[type[Config]] = [cls]
+    holder: type[Config] | None = None
+    for part in location:
+        kinds = {_kind(option): option for option in options}
+        if len(options) > 1 and part in kinds:
+            options = [kinds[part]]
+            continue
+        path.append(part)
+        holder = options[0] if len(options) == 1 else None
+        if holder is not None and part in holder.model_fields:
+            options = _config_types(holder.model_fields[part].annotation)
+    return path, holder
 
 
-def _config_type(info: FieldInfo) -> type[Config] | None:
-    candidates = [info.annotation, *getattr(info.annotation, "__args__", ())]
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, Config)), None)
+def _config_types(annotation: Any) -> list[type[Config]]:
+    """The configuration types inside an annotation: one, several kinds of which one is chosen, or none."""
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return [annotation]
+    return [found for inner in get_args(annotation) for found in _config_types(inner)]
+
+
+def _kind(cls: type[Config]) -> str:
+    return str(cls.model_fields["kind"].default) if "kind" in cls.model_fields else ""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'lr'?"` for the closest of `known`, else the list of them."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; known: {', '.join(sorted(known))}" if known else ""
+    return _close(name, known) or (f"; known: {', '.join(sorted(known))}" if known else "")
+
+
+def _close(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
@@ -179,22 +199,48 @@ def to_yaml(value: Config | Mapping[str, Any]) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
 
 
-def describe(cls: type[Config], prefix: str = "") -> list[tuple[str, str, str, str]]:
-    """Rows (dotted key, default, unit, meaning) of every field, nested ones in place."""
+def describe(cls: type[Config]) -> list[tuple[str, str, str, str]]:
+    """Rows (dotted key, default, unit, meaning) of every field, nested ones in place.
+
+    Where one of several kinds is chosen, the settings of each are listed once; further fields of that type refer to them.
+    """
+    return _describe(cls, "", {})
+
+
+def _describe(cls: type[Config], prefix: str, listed: dict[tuple[type[Config], ...], str]) -> list[tuple[str, str, str, str]]:
     rows: list[tuple[str, str, str, str]] = []
     for name, info in cls.model_fields.items():
-        inner = _config_type(info)
-        optional = info.default is None
-        if inner is not None and not optional and getattr(info.annotation, "__origin__", None) is None:
-            rows += describe(inner, f"{prefix}{name}.")
-            continue
-        default = info.get_default(call_default_factory=True)
-        shown = "(required)" if info.is_required() else _show(default)
-        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        rows.append((prefix + name, shown, str(extra.get("unit", "")), info.description or ""))
-        if inner is not None:
-            rows += describe(inner, f"{prefix}{name}.")
+        inner = tuple(_config_types(info.annotation))
+        own = _row(prefix + name, info)
+        if len(inner) > 1:
+            under = f"{prefix}{name}." + ("<name>." if get_origin(info.annotation) is dict else "")
+            rows += [own, *_describe_kinds(inner, under, listed)]
+        elif inner and info.annotation is inner[0]:
+            rows += _describe(inner[0], f"{prefix}{name}.", listed)
+        else:
+            rows += [own, *(row for one in inner for row in _describe(one, f"{prefix}{name}.", listed))]
     return rows
+
+
+def _describe_kinds(
+    kinds: tuple[type[Config], ...], under: str, listed: dict[tuple[type[Config], ...], str]
+) -> list[tuple[str, str, str, str]]:
+    names = ", ".join(_kind(kind) for kind in kinds)
+    if kinds in listed:
+        return [(f"{under}kind", "(required)", "", f"{names}; settings as those of {listed[kinds]}*")]
+    listed[kinds] = under
+    rows = [(f"{under}kind", "(required)", "", f"{names}: which of the settings below there are")]
+    for kind in kinds:
+        for key, default, unit, meaning in _describe(kind, under, listed):
+            if key != f"{under}kind":
+                rows.append((key, default, unit, f"(kind: {_kind(kind)}) {meaning}"))
+    return rows
+
+
+def _row(key: str, info: FieldInfo) -> tuple[str, str, str, str]:
+    default = "(required)" if info.is_required() else _show(info.get_default(call_default_factory=True))
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    return key, default, str(extra.get("unit", "")), info.description or ""
 
 
 def _show(value: Any) -> str:

@@ -105,10 +105,12 @@ def loss(out: ActorCriticOut, targets: Targets, cfg: Config) -> tuple[Sums, Metr
     mask, n = targets.mask, float(targets.mask.sum())
     policy, clipped = clipped_surrogate(out.logp, targets.old_logp, targets.advantage, cfg.clip)
     value, value_clipped = clipped_value_loss(out.value, targets.old_value, targets.returns, cfg.value_clip)
+    # Without a bonus the entropy is only looked at: detached, it costs no backward pass through the vocabulary.
+    entropy = out.entropy if cfg.entropy_coef else out.entropy.detach()
     sums = {
         "policy": masked_sum(policy, mask),
         "value": cfg.value_coef * masked_sum(value, mask),
-        "entropy": -cfg.entropy_coef * masked_sum(out.entropy, mask),
+        "entropy": -cfg.entropy_coef * masked_sum(entropy, mask),
     }
     with torch.no_grad():
         log_ratio = out.logp - targets.old_logp

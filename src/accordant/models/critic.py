@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from accordant.config import REQUIRED, Config, knob
+from accordant.models.checkpoint import read_meta
 from accordant.models.language import LanguageModel, autocast, base_of, trunk_arguments, trunk_of
 from accordant.models.load import ModelConfig, scalar_head
 from accordant.models.scalar import ScalarModel
@@ -48,13 +49,14 @@ class Critic(nn.Module):
     what it will be before that (arXiv 2203.02155 starts its critic so, too).
     """
 
-    def __init__(self, model: ScalarModel, train_all: bool) -> None:
+    def __init__(self, model: ScalarModel, train_all: bool, mean: float = 0.0, sd: float = 1.0) -> None:
         super().__init__()
         if not model.causal:
             raise UserError("a critic reads the text so far at every token: it must be a causal model, not an encoder")
         self.trunk = trunk_of(model.module)
         self.head = scalar_head(base_of(model.module))
         self.precision = model.precision
+        self.mean, self.sd = mean, sd
         self.trunk.requires_grad_(train_all)
         self.eval()
 
@@ -64,7 +66,7 @@ class Critic(nn.Module):
             own = self.trunk(input_ids=ids, use_cache=False, **trunk_arguments(self.trunk, mask)).last_hidden_state
         with torch.autocast(ids.device.type, enabled=False):
             out: Tensor = self.head(own.float())[..., 0]
-        return out
+        return (out - self.mean) / self.sd
 
 
 def load_critic(cfg: CriticConfig, policy: LanguageModel) -> Critic:
@@ -72,4 +74,7 @@ def load_critic(cfg: CriticConfig, policy: LanguageModel) -> Critic:
     model = ScalarModel.load(ModelConfig(path=cfg.path), precision=policy.precision)
     if model.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         raise UserError(f"critic.path={cfg.path} has another tokenizer than the policy, but reads the policy's tokens")
-    return Critic(model, cfg.train == "all")
+    meta = read_meta(cfg.path)
+    # A reward model from pairs is normalised when it is a reward; its values must be on the same scale.
+    scale = (meta["score_mean"], meta["score_sd"]) if meta.get("algo") == "reward_pairwise" else (0.0, 1.0)
+    return Critic(model, cfg.train == "all", *scale)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from accordant.config import nearest
 from accordant.data.template import Template, ensure_pad
+from accordant.models.checkpoint import read_meta
 from accordant.models.load import ModelConfig
 from accordant.models.scalar import ScalarModel
 from accordant.rewards import ClassifierReward, Reward
@@ -25,7 +26,8 @@ def load_classifier(cfg: ClassifierReward) -> Reward:
     ensure_pad(model.tokenizer)
     column = _column(model, cfg)
     length = model.context or 1 << 20
-    whole, cut = Template(model.tokenizer, length, scored_eos=cfg.eos), Template(model.tokenizer, length, scored_eos=False)
+    eos = bool(read_meta(cfg.path).get("eos", False)) if cfg.eos is None else cfg.eos
+    whole, cut = Template(model.tokenizer, length, scored_eos=eos), Template(model.tokenizer, length, scored_eos=False)
 
     def tokens(answer: Answer) -> Tokens:
         template = whole if answer.finished else cut

@@ -28,7 +28,7 @@ def load_model(cfg: ModelReward) -> Reward:
             "use kind: classifier to take a classifier's logit as the reward"
         )
     model = ScalarModel.load(ModelConfig(path=cfg.path, precision=cfg.precision))
-    template = Template(model.tokenizer, int(meta["max_length"]))
+    template = Template(model.tokenizer, int(meta["max_length"]), scored_eos=bool(meta["eos"]))
     mean, sd = float(meta["score_mean"]), float(meta["score_sd"])
 
     def reward(answers: Sequence[Answer]) -> Tensor:

@@ -13,6 +13,7 @@ from accordant.data.rows import read
 from accordant.data.split import key
 from accordant.data.template import Template, encode_all
 from accordant.evaluation.reward_report import label_report, pair_report
+from accordant.models.checkpoint import read_meta
 from accordant.models.load import ModelConfig
 from accordant.models.scalar import ScalarModel
 from accordant.rewards.scoring import score_tokens
@@ -25,7 +26,7 @@ class EvaluateRewardConfig(Config):
 
     model: ModelConfig = knob(REQUIRED, "the reward model")
     data: str = knob(REQUIRED, "held-out pairs or labelled texts", min_length=1)
-    eos: bool = knob(True, "texts end with EOS, as in the model's training")
+    eos: bool | None = knob(None, "texts end with EOS; none = as in training, no where that is unknown")
     tokens_per_microbatch: int = knob(32_768, "padded tokens scored at once", "tokens", gt=0)
 
 
@@ -33,7 +34,8 @@ def run(cfg: EvaluateRewardConfig, folder: StageFolder, algo: ModuleType | None,
     """Write reward_model.json."""
     model = ScalarModel.load(cfg.model)
     rows: list[Row] = read(cfg.data)
-    template = Template(model.tokenizer, model.context or 1 << 20, scored_eos=cfg.eos)
+    eos = bool(read_meta(cfg.model.path).get("eos", False)) if cfg.eos is None else cfg.eos
+    template = Template(model.tokenizer, model.context or 1 << 20, scored_eos=eos)
     if all(isinstance(row, Pair) for row in rows):
         report = _pairs(cfg, model, template, rows)
     elif all(isinstance(row, Labelled) for row in rows):

@@ -62,7 +62,8 @@ class StageFolder:
         path = self.path / "metrics.jsonl"
         if not path.is_file():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        # A last line without its end was cut by a kill or a full disk; the step it tells of is done again.
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
 
     def rewind_metrics(self, step: int) -> None:
         """Forget lines of steps that a kill undid: what the resumed run does again, it writes again."""

@@ -55,6 +55,9 @@ class OfflineConfig(Config):
     )
     max_length: int | None = knob(None, "longest row; none = the model's context", "tokens", gt=1)
     on_long: Literal["error", "drop"] = knob("error", "an over-long row stops the stage, or is left out and named")
+    eos: bool = knob(
+        True, "texts that are classified or scored end with EOS; no for a classifier that will judge answers cut at a limit"
+    )
     validate_every: int | None = knob(None, "steps between validations; none = at the end of each epoch", "steps", gt=0)
     save_every: int = knob(50, "steps between saved states", "steps", gt=0)
     seed: int = knob(0, "seed of order, heads and dropout")
@@ -68,7 +71,7 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
     model = build_model(cfg, algo, rows, saved)
     if said := ensure_pad(model.tokenizer):
         folder.note(said)
-    template = Template(model.tokenizer, _max_length(cfg, model))
+    template = Template(model.tokenizer, _max_length(cfg, model), scored_eos=cfg.eos)
     items, long = encode_all(rows, template, cfg.on_long)
     held = encode_all(read_rows(cfg.validation, algo), template, cfg.on_long)[0] if cfg.validation else []
     folder.note(
@@ -77,7 +80,7 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
     trainer = Trainer(cfg, folder, algo, model, items, held)
     trainer.restore(saved)
     trainer.train(started)
-    meta = {"algo": name, "max_length": template.max_length, "seed": cfg.seed, **trainer.reward_scale(items)}
+    meta = {"algo": name, "max_length": template.max_length, "eos": cfg.eos, "seed": cfg.seed, **trainer.reward_scale(items)}
     save_checkpoint(folder.checkpoint, model.module, model.tokenizer, meta)
     return {
         "checkpoint": str(folder.checkpoint), "rows": len(items), "left_out": long.count, "steps": trainer.total,
