@@ -8,7 +8,7 @@ An unknown key is an error that names the nearest known one.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -49,8 +49,26 @@ def build(cls: type[C], values: Mapping[str, Any], where: str = "configuration")
     try:
         return cls.model_validate(dict(values))
     except ValidationError as error:
-        faults = [_fault(cls, dict(item)) for item in error.errors()]
-        raise UserError(f"{where}:\n" + "\n".join(f"  {fault}" for fault in dict.fromkeys(faults))) from None
+        raise _faults(cls, [dict(item) for item in error.errors()], where) from None
+
+
+def check(cls: type[Config], values: Mapping[str, Any], where: str, known_later: Callable[[Any], bool]) -> None:
+    """What is wrong with `values` already, when those that `known_later` says are still to come.
+
+    Raises:
+        UserError: as `build`.
+    """
+    try:
+        cls.model_validate(dict(values))
+    except ValidationError as error:
+        items = [dict(item) for item in error.errors() if not known_later(item.get("input"))]
+        if items:
+            raise _faults(cls, items, where) from None
+
+
+def _faults(cls: type[Config], items: Iterable[dict[str, Any]], where: str) -> UserError:
+    faults = [_fault(cls, item) for item in items]
+    return UserError(f"{where}:\n" + "\n".join(f"  {fault}" for fault in dict.fromkeys(faults)))
 
 
 def _fault(cls: type[Config], item: dict[str, Any]) -> str:
@@ -70,7 +88,7 @@ def _fault(cls: type[Config], item: dict[str, Any]) -> str:
 
 
 def _walk(cls: type[Config], location: list[str]) -> tuple[list[str], type[Config] | None]:
-    """A key as the user wrote it, without pydantic's marks of the kind that was tried, and the type that it was looked up in."""
+    """A key as the user wrote it, without pydantic's mark of the kind that was tried; and the type that should know it."""
     path: list[str] = []
     options: list[type[Config]] = [cls]
     holder: type[Config] | None = None

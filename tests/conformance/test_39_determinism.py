@@ -15,7 +15,8 @@ def test_same_seed_same_bytes(kind: str, llama_folder: Path, tmp_path: Path) -> 
     own = {
         "sft": (f"data={chats(tmp_path / 'rows.jsonl')}", "rows_per_step=2", "epochs=2", "model.lora={rank: 2, dropout: 0.1}"),
         "ppo": (
-            f"prompts={prompts(tmp_path / 'prompts.jsonl')}", f"reward={{kind: classifier, path: {llama_folder}, label: LABEL_0}}",
+            f"prompts={prompts(tmp_path / 'prompts.jsonl')}",
+            f"reward={{kind: classifier, path: {llama_folder}, label: LABEL_0}}",
             "steps=3", "prompts_per_step=4", "minibatches_per_step=2", "max_new_tokens=6",
         ),
     }[kind]  # fmt: skip

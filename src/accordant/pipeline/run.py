@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from accordant.config import build, merge
+from accordant.config import build, check, merge
 from accordant.pipeline.collect import write_report
-from accordant.pipeline.spec import Spec, StageSpec, fill
+from accordant.pipeline.spec import Spec, StageSpec, fill, is_reference
 from accordant.pipeline.store import identity, is_output, locked, result_of, set_aside
 from accordant.stages import load
 from accordant.stages.folder import StageFolder
@@ -23,6 +24,9 @@ def run(spec: Spec, out: Path, console: Console) -> dict[str, dict[str, Any]]:
 
     threads = spec.threads or torch.get_num_threads()
     torch.set_num_threads(threads)
+    for stage in spec.stages:
+        check(load(stage.kind)[1], _with_seed(stage, spec, stage.values), _where(stage), is_reference)
+    shown, out = out / "report.html", out.resolve()  # a result names its files: they are found from any folder
     with locked(out):
         results: dict[str, dict[str, Any]] = {}
         upstream: dict[str, str] = {}
@@ -36,10 +40,10 @@ def run(spec: Spec, out: Path, console: Console) -> dict[str, dict[str, Any]]:
         report = out / "report.html"
         if ran or not report.is_file():
             write_report(spec, out, results, threads)
-            console.print(f"report: {report}", highlight=False, soft_wrap=True)
+            console.print(f"report: {shown}", highlight=False, soft_wrap=True)
         else:
             console.print(
-                f"nothing to do: all {len(results)} stages are finished with this configuration; report: {report}",
+                f"nothing to do: all {len(results)} stages are finished with this configuration; report: {shown}",
                 highlight=False, soft_wrap=True,
             )  # fmt: skip
     return results
@@ -59,12 +63,7 @@ def _one(
             raise UserError(f"stage '{stage.name}' wants ${{{reference}}}, but {name} gives only: {keys}")
         return results[name][key]
 
-    values = fill(stage.values, look_up)
-    cfg = build(
-        config_type,
-        merge({"seed": spec.seed}, values) if "seed" in config_type.model_fields else values,
-        f"stage '{stage.name}' ({stage.kind})",
-    )
+    cfg = build(config_type, _with_seed(stage, spec, fill(stage.values, look_up)), _where(stage))
     folder_path = out / stage.name
     known = identity(stage.kind, cfg.model_dump(mode="json"), upstream, threads)
     mark = folder_path / "identity"
@@ -86,3 +85,12 @@ def _one(
     folder.write_json("result.json", result)
     folder.state.unlink(missing_ok=True)
     return result, True
+
+
+def _with_seed(stage: StageSpec, spec: Spec, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The run's seed where the kind of stage has one and its settings name no other."""
+    return merge({"seed": spec.seed} if "seed" in load(stage.kind)[1].model_fields else {}, values)
+
+
+def _where(stage: StageSpec) -> str:
+    return f"stage '{stage.name}' ({stage.kind})"

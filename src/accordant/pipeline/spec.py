@@ -74,10 +74,16 @@ def parse(tree: Mapping[str, Any], overrides: Sequence[str], where: str) -> Spec
     seed = top["seed"] if top["seed"] is not None else 0
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise UserError(f"{where}: seed must be a whole number, found {seed!r}")
+    threads = top["threads"]
+    if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
+        raise UserError(f"{where}: threads must be a whole number from 1 up, or left out, found {threads!r}")
+    for name, stage in stages.items():
+        if not isinstance(stage, Mapping) or not isinstance(given.get(name, {}), Mapping):
+            raise UserError(f"{where}: stage '{name}' must be a mapping of settings, as {{run: sft, data: rows.jsonl}}")
     out = tuple(
-        _stage(name, merge(stage or {}, given.get(name, {})), variables, list(stages), where) for name, stage in stages.items()
+        _stage(str(name), merge(stage, given.get(name, {})), variables, list(stages), where) for name, stage in stages.items()
     )
-    return Spec(str(top["name"] or "run"), seed, top["threads"], out)
+    return Spec(str(top["name"] or "run"), seed, threads, out)
 
 
 def _stage(name: str, stage: Any, variables: Mapping[str, Any], order: Sequence[str], where: str) -> StageSpec:
@@ -128,6 +134,11 @@ def fill(value: Any, look_up: Callable[[str], Any]) -> Any:
     if whole:
         return look_up(whole[1])
     return _REFERENCE.sub(lambda match: str(look_up(match[1])), value)
+
+
+def is_reference(value: object) -> bool:
+    """Whether a value is, as a whole, the result of an earlier stage, so that its type is not known yet."""
+    return isinstance(value, str) and _REFERENCE.fullmatch(value) is not None
 
 
 def _known_keys(tree: Mapping[str, Any], known: Sequence[str], where: str) -> None:

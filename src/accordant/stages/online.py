@@ -42,6 +42,10 @@ from accordant.stages.text import answers
 from accordant.types import Answer, Metrics, Prompt, Rollout, Scored, Step, Sums, UserError, Valued
 
 
+ROUNDING = 0.05
+"""Nats of a response's KL that low precision alone may explain."""
+
+
 class StopConfig(Config):
     """When training ends before its last step; the report says which."""
 
@@ -210,6 +214,7 @@ class Loop:
         scored = step.scored if isinstance(step, Valued) else step
         kl = sequence_kl(scored.old_logp, scored.ref_logp, rollout.response_mask)
         row |= {"kl": float(kl.mean()), "kl_sd": float(kl.std(correction=0)), "sampler_gap": _gap(rollout, scored.old_logp)}
+        self._doubt(row, len(kl))
         clock.mark("models")
         stop = self._stop(row)
         if stop is None:
@@ -332,6 +337,14 @@ class Loop:
         longest = [int(lengths[where == g].max()) for g in range(len(groups))]
         parts = microbatches(longest, self.cfg.tokens_per_microbatch, [len(m) for m in members])
         return [torch.cat([members[g] for g in part]) for part in parts]
+
+    def _doubt(self, row: dict[str, Any], n: int) -> None:
+        """A KL is never negative: an estimate that is, by more than chance and rounding, was not made with the policy's samples."""
+        if row["kl"] < min(-3 * row["kl_sd"] / n**0.5, -ROUNDING):
+            self.folder.note(
+                f"step {self.step}: the mean KL is {row['kl']:.3f} nats, below 0 by more than chance: the sampler and the trainer "
+                f"disagree about the policy (sampler_gap {row['sampler_gap']:.3g} nats per token)"
+            )
 
     def _stop(self, row: dict[str, Any]) -> str | None:
         """Why to end here, in words that complete "training stopped because"; over the KL budget, one step is taken back."""
