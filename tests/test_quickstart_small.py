@@ -28,11 +28,14 @@ from accordant.types import Rollout
 SMALL = (
     "threads=1", "world.documents=2500", "world.demonstrations=200", "world.preference_prompts=40", "world.rl_prompts=500",
     "world.evaluation_prompts=200", "base.scratch={vocabulary: 512, hidden: 96, layers: 2, heads: 4, context: 160}",
-    "policy.reward={kind: world}", "policy.steps=12", "policy.prompts_per_step=64", "policy.optim.lr=5e-4",
-    "evaluation.reward={kind: world}",
+    "policy.reward={kind: world}", "policy.critic=null", "policy.value_lr_scale=10", "policy.algo.kl_coef=0.1",
+    "policy.optim={lr: 5e-4, schedule: linear}", "policy.steps=12", "policy.prompts_per_step=64",
+    "policy.minibatches_per_step=2", "policy.epochs_per_step=2", "evaluation.reward={kind: world}",
 )  # fmt: skip
-ENOUGH = 0.5
-"""Gain in true utility that the lower end of the honest trainer's interval must pass; its gain is about 1.5."""
+"""Everything that PPO's progress depends on is said here, so that tuning the real quickstart moves nothing in this test."""
+
+ENOUGH = 0.3
+"""Gain in true utility that the lower end of the honest trainer's interval must pass; over five seeds it is 0.6 to 1.2."""
 
 
 def quickstart(*overrides: str) -> Spec:

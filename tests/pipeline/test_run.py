@@ -108,6 +108,13 @@ def test_a_wrong_setting_of_a_stage_is_found_before_anything_runs(two: Runner) -
     assert not (two.out / "rows" / "result.json").exists()
 
 
+def test_a_setting_that_is_a_result_is_checked_when_it_is_known(two: Runner) -> None:
+    two(stages=STAGES | {"policy": STAGES["policy"] | {"rows_per_step": "${rows.train_rows}"}})
+    assert "rows_per_step: 4" in (two.out / "policy" / "config.yaml").read_text()
+    with pytest.raises(UserError, match=r"'rows_per_step' = '/.*held\.jsonl'"):
+        two(stages=STAGES | {"policy": STAGES["policy"] | {"rows_per_step": "${rows.held}"}})
+
+
 def test_one_process_at_a_time(two: Runner) -> None:
     with locked(two.out), pytest.raises(UserError, match="in use by another accordant process"):
         two()

@@ -110,7 +110,7 @@ def test_the_best_weights_by_validation_are_saved(start: dict[str, str], tmp_pat
 def test_a_model_from_nothing(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": f"the {k} is {v} and it stays {v}"} for k, v in COLOURS.items()])
     shape = {"vocabulary": 270, "hidden": 32, "layers": 1, "heads": 2, "context": 48}
-    result = run_stage("sft", tmp_path / "base", scratch=shape, data=str(rows), rows_per_step=6, epochs=50, optim={"lr": 1e-2})
+    result = run_stage("sft", tmp_path / "base", scratch=shape, data=str(rows), rows_per_step=6, epochs=100, optim={"lr": 1e-2})
     assert result["train"]["nll"] < 0.5 < metrics(tmp_path / "base")[0]["nll"]
     tokenizer = AutoTokenizer.from_pretrained(result["checkpoint"])
     assert tokenizer.decode(tokenizer("the sky is blue")["input_ids"]) == "<s>the sky is blue"

@@ -27,7 +27,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def train(start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     """PPO for the letter e, into `tmp_path/<name>`; any setting may be given."""
-    monkeypatch.setattr(online, "load_reward", lambda cfg: count_of("e"))
+    monkeypatch.setattr(online, "load_reward", lambda _: count_of("e"))
     rows = prompts(tmp_path / "prompts.jsonl", 16)
 
     def run(name: str = "run", **values: Any) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def test_it_stops_at_the_reward_target(train: Train, tmp_path: Path) -> None:
     assert result["stopped_because"] == f"the reward target was reached ({rows[-1]['reward']:.3f} >= stop.reward=3.5)"
 
 
-def test_over_the_kl_budget_the_weights_of_the_step_before_are_kept(train: Train, tmp_path: Path) -> None:
+def test_over_the_kl_budget_the_weights_of_the_step_before_are_kept(train: Train) -> None:
     stopped = train(steps=25, stop={"kl": 0.5})
     assert stopped["kl"] > 0.5
     assert "the KL budget was spent" in stopped["stopped_because"]
@@ -79,10 +79,10 @@ def same(first: dict[str, Any], second: dict[str, Any] | str) -> bool:
 
 
 def test_critic_warm_up_leaves_the_policy_bit_identical(train: Train, start: str, tmp_path: Path) -> None:
-    warm = train(steps=3, critic_warmup=3)
+    warm = train(steps=10, critic_warmup=10, algo={"value_clip": float("inf")})
     assert same(warm, start)
     rows = metrics(tmp_path / "run")
-    assert rows[-1]["value_loss"] < rows[0]["value_loss"]
+    assert sum(row["value_loss"] for row in rows[5:]) < sum(row["value_loss"] for row in rows[:5])
     assert not same(train("after", steps=3, critic_warmup=2), start)
 
 
@@ -91,7 +91,7 @@ def test_a_reward_that_is_no_number_is_named(bad: float, train: Train, monkeypat
     def reward(answers: Any) -> torch.Tensor:
         return torch.tensor([0.0] * (len(answers) - 1) + [bad])
 
-    monkeypatch.setattr(online, "load_reward", lambda cfg: reward)
+    monkeypatch.setattr(online, "load_reward", lambda _: reward)
     with pytest.raises(UserError, match=f"step 0: the reward of an answer is {bad}: '"):
         train()
 
@@ -112,7 +112,9 @@ def test_further_rewards_are_measured_and_not_optimised(train: Train, tmp_path: 
     monkeypatch.setattr(online, "load_reward", lambda cfg: count_of(letters[cfg.measure]))
     watched = train("watched", monitor={"letter_a": {"kind": "world", "measure": "toxic"}})
     assert same(plain, watched)
-    assert all(0 < row["letter_a"] != row["reward"] for row in metrics(tmp_path / "watched"))
+    rows = metrics(tmp_path / "watched")
+    assert sum(row["letter_a"] for row in rows) > 0
+    assert [row["letter_a"] for row in rows] != [row["reward"] for row in rows]
 
 
 def test_every_prompt_is_used_once_before_any_is_used_twice(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

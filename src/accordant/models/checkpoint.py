@@ -7,6 +7,7 @@ format has no field for; a *state* is one file with everything that a run needs 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -64,9 +65,9 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
     temporary.mkdir(parents=True)
     try:
         write(temporary)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        raise _in_plain_words(error, temporary) from error
     for path in temporary.iterdir():
         _flush(path)
     shutil.rmtree(old, ignore_errors=True)
@@ -84,9 +85,9 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
             torch.save({"schema": SCHEMA, **state}, file)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
-        raise
+        raise _in_plain_words(error, temporary) from error
     temporary.replace(path)
 
 
@@ -100,6 +101,16 @@ def load_state(path: Path) -> dict[str, Any] | None:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path} is damaged ({reason}): delete it to start this stage again") from None
     return state
+
+
+def _in_plain_words(error: BaseException, path: Path) -> BaseException:
+    """torch, tokenizers and safetensors each have their own exception for a full disk: OSError(ENOSPC) for all of them."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if getattr(seen, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in str(seen):
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        seen = seen.__cause__ or seen.__context__
+    return error
 
 
 def _flush(path: Path) -> None:

@@ -53,7 +53,7 @@ def run(cfg: AnnotateConfig, folder: StageFolder, algo: ModuleType | None, name:
     rows = read(cfg.prompts, Prompt)
     answered = list(zip(rows, sample(cfg, model, rows), strict=True))
     # An answer without a word cannot be shown to a labeler; its item is left out, and counted.
-    shown = [(row, texts) for row, texts in answered if all(texts)]
+    shown = [(row, texts) for row, texts in answered if all(text.strip() for text in texts)]
     items = label(shown, cfg.seed)
     rankings = [ranking for item in items for ranking in item]
     write_jsonl(folder.path / "rankings.jsonl", rankings)

@@ -41,7 +41,6 @@ from accordant.stages.gradient import Meter, accumulate, dump_and_stop, total_co
 from accordant.stages.text import answers
 from accordant.types import Answer, Metrics, Prompt, Rollout, Scored, Step, Sums, UserError, Valued
 
-
 ROUNDING = 0.05
 """Nats of a response's KL that low precision alone may explain."""
 
@@ -339,11 +338,11 @@ class Loop:
         return [torch.cat([members[g] for g in part]) for part in parts]
 
     def _doubt(self, row: dict[str, Any], n: int) -> None:
-        """A KL is never negative: an estimate that is, by more than chance and rounding, was not made with the policy's samples."""
+        """A KL is never negative: where its estimate is, by more than chance, the samples were not the policy's."""
         if row["kl"] < min(-3 * row["kl_sd"] / n**0.5, -ROUNDING):
             self.folder.note(
-                f"step {self.step}: the mean KL is {row['kl']:.3f} nats, below 0 by more than chance: the sampler and the trainer "
-                f"disagree about the policy (sampler_gap {row['sampler_gap']:.3g} nats per token)"
+                f"step {self.step}: the mean KL is {row['kl']:.3f} nats, below 0 by more than chance: the sampler and the "
+                f"trainer disagree about the policy (sampler_gap {row['sampler_gap']:.3g} nats per token)"
             )
 
     def _stop(self, row: dict[str, Any]) -> str | None:

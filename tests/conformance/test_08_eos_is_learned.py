@@ -1,0 +1,32 @@
+"""8: supervised fine-tuning teaches a model to stop: EOS is part of the loss, with a padding token of its own and without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from builders import byte_level_tokenizer
+from tasks import COLOURS, chats, run_stage
+from tiny import tiny_llama
+
+
+@pytest.mark.parametrize("pad", [True, False])
+def test_after_the_answer_comes_the_end(pad: bool, tmp_path: Path) -> None:
+    """Without a padding token EOS pads, too; masking it out of the loss would unlearn the end."""
+    tokenizer = byte_level_tokenizer(pad=pad)
+    start = tiny_llama(tmp_path / "start", tokenizer, initializer_range=0.05)
+    result = run_stage(
+        "sft", tmp_path / "sft", model={"path": str(start)}, data=str(chats(tmp_path / "rows.jsonl")), rows_per_step=6,
+        epochs=30, optim={"lr": 1e-2},
+    )  # fmt: skip
+    model, saved = (
+        AutoModelForCausalLM.from_pretrained(result["checkpoint"]),
+        AutoTokenizer.from_pretrained(result["checkpoint"]),
+    )
+    for thing, colour in COLOURS.items():
+        ids = saved(f"what colour is {thing}? {colour}", return_tensors="pt").input_ids
+        with torch.no_grad():
+            assert float(model(ids).logits[0, -1].softmax(-1)[saved.eos_token_id]) > 0.5

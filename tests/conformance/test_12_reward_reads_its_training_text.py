@@ -1,0 +1,70 @@
+"""12: the reward model scores an answer of a rollout exactly as it scored the same text in training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from accordant.data.template import Template
+from accordant.models.checkpoint import read_meta
+from accordant.models.load import ModelConfig
+from accordant.models.scalar import ScalarModel
+from accordant.rewards import ClassifierReward, ModelReward, load
+from accordant.rewards.scoring import score_tokens
+from accordant.types import Answer, Labelled, Pair
+from tasks import COLOURS, labelled, pairs, run_stage
+
+TEXTS = [(f"what colour is {thing}?", f" {colour}", f" not {colour}") for thing, colour in COLOURS.items()]
+
+
+@pytest.fixture(scope="module")
+def reward_model(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    place = tmp_path_factory.mktemp("rm")
+    result = run_stage(
+        "reward_pairwise", place / "run", model={"path": str(llama_folder)}, data=str(pairs(place / "rows.jsonl")), epochs=2,
+        rows_per_step=3, optim={"lr": 1e-3},
+    )  # fmt: skip
+    return str(result["checkpoint"])
+
+
+def test_pairs(reward_model: str) -> None:
+    model = ScalarModel.load(ModelConfig(path=reward_model))
+    meta = read_meta(reward_model)
+    template = Template(model.tokenizer, int(meta["max_length"]))
+    trained = [template.encode_pair(Pair(*text)) for text in TEXTS]
+    raw = score_tokens(model, [p.chosen for p in trained] + [p.rejected for p in trained], 10_000)[:, 0]
+    answers = [Answer(t[0], t[1], True) for t in TEXTS] + [Answer(t[0], t[2], True) for t in TEXTS]
+    rolled = load(ModelReward(path=reward_model))(answers)
+    torch.testing.assert_close(rolled, (raw - meta["score_mean"]) / meta["score_sd"], atol=1e-5, rtol=1e-5)
+
+
+def test_a_cut_answer_gets_no_forged_end(reward_model: str) -> None:
+    """An unfinished answer is scored at its last word: as transformers scores the bare ids."""
+    model = AutoModelForSequenceClassification.from_pretrained(reward_model).eval()
+    meta = read_meta(reward_model)
+    template = Template(ScalarModel.load(ModelConfig(path=reward_model)).tokenizer, 64)
+    reward = load(ModelReward(path=reward_model))
+    prompt, text, _ = TEXTS[0]
+    ids = template.encode_pair(Pair(prompt, text, " x")).chosen.ids
+    for finished, row in ((True, ids), (False, ids[:-1])):
+        with torch.no_grad():
+            expected = model(torch.tensor([row])).logits[0, 0]
+        got = reward([Answer(prompt, text, finished)])[0] * meta["score_sd"] + meta["score_mean"]
+        torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_labelled_texts(ends: bool, llama_folder: Path, tmp_path: Path) -> None:
+    """With and without EOS behind the text: the checkpoint says which, and the reward follows."""
+    rows = labelled(tmp_path / "rows.jsonl")
+    result = run_stage(
+        "reward_classifier", tmp_path / "run", model={"path": str(llama_folder)}, data=str(rows), max_steps=1, eos=ends
+    )
+    model = ScalarModel.load(ModelConfig(path=result["checkpoint"]))
+    template = Template(model.tokenizer, 64, scored_eos=ends)
+    trained = score_tokens(model, [template.encode_labelled(Labelled("apple is red", 1)).tokens], 10_000)[:, 0]
+    rolled = load(ClassifierReward(path=result["checkpoint"]))([Answer("apple", " is red", True)])
+    torch.testing.assert_close(rolled, trained, atol=1e-6, rtol=1e-6)
