@@ -15,6 +15,7 @@ from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
 UNK, BOS, EOS, PAD = "<unk>", "<s>", "</s>", "<pad>"
+CLS, SEP = "[CLS]", "[SEP]"
 
 CORPUS = [
     "the red kite flew over the old mill and the children ran after it",
@@ -109,3 +110,12 @@ def metaspace_tokenizer(
 ) -> PreTrainedTokenizerFast:
     """A new BPE tokenizer with SentencePiece's leading space; `legacy`: after special tokens, too (Llama 1's)."""
     return _wrap(Tokenizer.from_str(_metaspace_json(legacy, vocab_size)), bos, eos, pad, chat)
+
+
+def encoder_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer as BERT's: a class token before each text, a separator behind it, neither BOS nor EOS."""
+    tokenizer = Tokenizer.from_str(_byte_level_json(400))
+    tokenizer.add_special_tokens([UNK, PAD, CLS, SEP])
+    frame = [(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)]
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{CLS} $A {SEP}", special_tokens=frame)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token=UNK, pad_token=PAD, cls_token=CLS, sep_token=SEP)

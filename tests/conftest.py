@@ -38,6 +38,14 @@ def llama_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrained
     return tiny_llama(tmp_path_factory.mktemp("llama"), tokenizer)
 
 
+@pytest.fixture(scope="session")
+def classifier_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A classifier with one output, on the same tokens; read it, never write into it."""
+    from tiny import tiny_classifier
+
+    return tiny_classifier(tmp_path_factory.mktemp("classifier"), tokenizer)
+
+
 @pytest.fixture
 def llama(llama_folder: Path) -> LanguageModel:
     """A fresh copy of the Llama for each test, in evaluation mode."""

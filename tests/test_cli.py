@@ -49,7 +49,7 @@ def test_missing_file(llama_folder: Path, out: Path, tmp_path: Path) -> None:
 
 
 BAD_ROWS = {
-    "a row without a field": ({"prompt": "what colour is tar?"}, "Prompt row among Chat rows"),
+    "a row without a field": ({"prompt": "what colour is tar?"}, "`completion` is missing"),
     "an empty completion": ({"prompt": "what colour is tar?", "completion": ""}, "completion"),
     "a field of another type": ({"prompt": "what colour is tar?", "completion": 7}, "completion"),
 }

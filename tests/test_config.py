@@ -140,6 +140,8 @@ def test_another_kind_replaces_the_group() -> None:
         ({"inner": {"lrr": 1}}, "unknown key 'inner.lrr'; did you mean 'lr'?"),
         ({"other": {"nme": 1}}, "unknown key 'other.nme'; did you mean 'name'?"),
         ({"inner": {"lr": 0}}, "'inner.lr' = 0: input should be greater than 0"),
+        ({"inner": "x"}, "'inner' = 'x' is one value, but 'inner' is a group of settings: write inner.lr=..."),
+        ({"shape": "circle"}, "'shape' = 'circle' is one value, but 'shape' is a group of settings: write shape.kind=..."),
         ({"steps": "many"}, "'steps' = 'many': input should be a valid integer"),
         ({"steps": 1.5}, "'steps' = 1.5: input should be a valid integer"),
         ({"shape": {"kind": "square", "sid": 1}}, "unknown key 'shape.sid'; did you mean 'side'?"),

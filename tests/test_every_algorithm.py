@@ -60,6 +60,7 @@ def configs(module: ModuleType) -> dict[str, config.Config]:
 
 
 CASES = [(name, which) for name in algos.ALGOS for which in ("defaults", "all on")]
+SCALAR_PAIRS = [name for name in algos.OFFLINE if algos.load(name).HEAD == "scalar" and "Pair" in algos.load(name).ROWS]
 
 
 def tokens(rng: random.Random) -> Tokens:
@@ -193,6 +194,13 @@ def test_the_contract_is_there(name: str) -> None:
     else:
         assert isinstance(module.NEEDS_VALUE, bool)
         assert module.MIN_SAMPLES_PER_PROMPT >= 1
+
+
+@pytest.mark.parametrize("name", SCALAR_PAIRS)
+def test_a_batch_of_pairs_for_a_scalar_head_knows_where_its_answers_begin(name: str) -> None:
+    module = algos.load(name)
+    items = [token_pair(random.Random(seed)) for seed in range(3)]
+    assert module.collate(items, 0).extra["prompt_length"].tolist() == [item.chosen.prompt_length for item in items]
 
 
 @pytest.mark.parametrize("name", algos.ALGOS)

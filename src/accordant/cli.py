@@ -5,15 +5,18 @@ Nothing heavy is imported before a command needs it, so that `accordant --help` 
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from accordant import __version__
+from accordant.algos import ALGOS
 from accordant.stages import KINDS, OTHERS
 from accordant.types import UserError
 
@@ -109,14 +112,21 @@ def _run(tree: dict[str, object], overrides: list[str] | None, out: Path | None,
 
 
 def _stage_command(kind: str) -> None:
-    what = "Train with this algorithm." if kind not in OTHERS else "Run this stage alone."
-
     def command(overrides: Overrides = None, out: Out = None) -> None:
         stage = [word if word.startswith(("seed=", "threads=")) else f"{kind}.{word}" for word in overrides or []]
         _run({"name": kind, "stages": {kind: {"run": kind}}}, stage, out, kind)
 
-    command.__doc__ = f"{what} `accordant config {kind}` lists its settings."
+    command.__doc__ = f"{_what(kind)}\n\n`accordant config {kind}` lists its settings."
     app.command(kind)(command)
+
+
+def _what(kind: str) -> str:
+    """The first sentence of the module's docstring, read and not imported: imports would load torch."""
+    spec = find_spec(OTHERS[kind][0] if kind in OTHERS else ALGOS[kind])
+    assert spec is not None
+    assert spec.origin is not None
+    said = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    return " ".join(said.split("\n\n")[0].partition(". ")[0].split()).rstrip(".") + "."
 
 
 for _kind in KINDS:

@@ -84,6 +84,10 @@ def _fault(cls: type[Config], item: dict[str, Any]) -> str:
             return f"'{key}.kind' = {item['ctx']['tag']!r} is not one of {', '.join(tags)}{_close(item['ctx']['tag'], tags)}"
         case "union_tag_not_found":
             return f"'{key}.kind' is required: it says which settings follow"
+        case "model_type" | "model_attributes_type":
+            inner = _config_types(holder.model_fields[path[-1]].annotation) if holder else []
+            first = next(iter(inner[0].model_fields), "name") if inner else "name"
+            return f"'{key}' = {item.get('input')!r} is one value, but '{key}' is a group of settings: write {key}.{first}=..."
     return f"'{key}' = {item.get('input')!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
 
 

@@ -28,12 +28,12 @@ MOMENTS = {
 }
 
 
-def command(kind: str, model: Path, rows: Path) -> list[str]:
+def command(kind: str, model: Path, rows: Path, classifier: Path) -> list[str]:
     """Ten to twelve optimiser steps of a tiny model that save their state after each or every second one."""
     own = {
         "sft": (f"data={rows}", "rows_per_step=2", "epochs=4", "save_every=2", f"validation={rows}", "optim.weight_decay=0.1"),
         "ppo": (
-            f"prompts={rows}", "reward.kind=classifier", f"reward.path={model}", "reward.label=LABEL_0", "steps=6",
+            f"prompts={rows}", "reward.kind=classifier", f"reward.path={classifier}", "steps=6",
             "prompts_per_step=4", "minibatches_per_step=2", "epochs_per_step=1", "max_new_tokens=6", "save_every=1",
             "algo.kl_target=2", "stop.kl=1e6",
         ),
@@ -42,9 +42,9 @@ def command(kind: str, model: Path, rows: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["sft", "ppo"])
-def test_killed_again_and_again(kind: str, llama_folder: Path, tmp_path: Path) -> None:
+def test_killed_again_and_again(kind: str, llama_folder: Path, classifier_folder: Path, tmp_path: Path) -> None:
     rows = chats(tmp_path / "rows.jsonl") if kind == "sft" else prompts(tmp_path / "rows.jsonl")
-    words = command(kind, llama_folder, rows)
+    words = command(kind, llama_folder, rows, classifier_folder)
     assert accordant(*words, "--out", tmp_path / "whole").code == 0
     for moment, death in MOMENTS.items():
         ended = accordant(*words, "--out", tmp_path / "killed", die=death)
@@ -56,9 +56,9 @@ def test_killed_again_and_again(kind: str, llama_folder: Path, tmp_path: Path) -
     same_run(tmp_path / "whole" / kind, tmp_path / "killed" / kind)
 
 
-def test_killed_from_outside_at_any_time(llama_folder: Path, tmp_path: Path) -> None:
+def test_killed_from_outside_at_any_time(llama_folder: Path, classifier_folder: Path, tmp_path: Path) -> None:
     """No moment of ours: whenever the metrics have grown by a line, after a pause that differs from kill to kill."""
-    words = command("ppo", llama_folder, prompts(tmp_path / "rows.jsonl"))
+    words = command("ppo", llama_folder, prompts(tmp_path / "rows.jsonl"), classifier_folder)
     assert accordant(*words, "--out", tmp_path / "whole").code == 0
     out = tmp_path / "killed"
     for number in range(4):

@@ -11,12 +11,12 @@ from tasks import chats, contents, metrics, prompts
 
 
 @pytest.mark.parametrize("kind", ["sft", "ppo"])
-def test_same_seed_same_bytes(kind: str, llama_folder: Path, tmp_path: Path) -> None:
+def test_same_seed_same_bytes(kind: str, llama_folder: Path, classifier_folder: Path, tmp_path: Path) -> None:
     own = {
         "sft": (f"data={chats(tmp_path / 'rows.jsonl')}", "rows_per_step=2", "epochs=2", "model.lora={rank: 2, dropout: 0.1}"),
         "ppo": (
             f"prompts={prompts(tmp_path / 'prompts.jsonl')}",
-            f"reward={{kind: classifier, path: {llama_folder}, label: LABEL_0}}",
+            f"reward={{kind: classifier, path: {classifier_folder}}}",
             "steps=3", "prompts_per_step=4", "minibatches_per_step=2", "max_new_tokens=6",
         ),
     }[kind]  # fmt: skip

@@ -157,7 +157,29 @@ def test_every_bad_row_is_named_by_its_line_up_to_twenty(write):
 
 def test_a_row_of_another_kind_is_bad_even_if_it_is_the_first(write):
     path = write([{"prompt": "q"}, {"prompt": "q", "completion": "a"}, {"prompt": "p", "completion": "b"}])
-    assert only_complaint(path).startswith(":1: a Prompt row among Chat rows")
+    assert only_complaint(path).startswith(":1: `completion` is missing: the other rows are Chat rows")
+
+
+PAIR, SCORED = {"prompt": "q", "chosen": "c", "rejected": "r"}, {"prompt": "q", "completion": "a", "scores": {"x": 1}}
+INCOMPLETE = [
+    (PAIR, {"prompt": "q", "chosen": "c"}, "`rejected` is missing: the other rows are Pair rows"),
+    (PAIR, {"rejected": "r"}, "`chosen` is missing"),
+    (PAIR, {"prompt": "q"}, "`chosen` and `rejected` are missing"),
+    (PAIR, {"text": "t"}, "a Document row among Pair rows"),
+    (PAIR, PAIR | {"prompt": "p"} | {"chosen": None}, "`chosen` must be text"),
+    ({"text": "t", "label": 1}, {"label": 1}, "`text` is missing"),
+    ({"text": "t", "label": 1}, {"text": "t"}, "`label` is missing"),
+    (SCORED, {"prompt": "q", "completion": "a"}, "`scores` is missing"),
+    ({"prompt": "q"}, {"question": "q"}, "`prompt` is missing"),
+    ({"text": "t"}, {"text": "t", "label": 1}, "a Labelled row among Document rows"),
+]
+
+
+@pytest.mark.parametrize(("usual", "odd", "message"), INCOMPLETE)
+def test_where_the_other_rows_say_what_a_row_should_be_the_missing_field_is_named(write, usual, odd, message):
+    complaint = only_complaint(write([usual, usual, odd]))
+    assert complaint.startswith(":3: ")
+    assert message in complaint
 
 
 def test_a_kind_that_is_asked_for_ignores_the_fields_of_others(write):

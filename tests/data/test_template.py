@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from accordant.data.template import Template, encode_all, ensure_pad
 from accordant.types import Chat, Document, Labelled, Message, Pair, Prompt, Ranking, Source, UserError
-from builders import BOS, EOS, UNK, byte_level_tokenizer, metaspace_tokenizer
+from builders import BOS, EOS, SEP, UNK, byte_level_tokenizer, encoder_tokenizer, metaspace_tokenizer
 
 TOKENIZERS = {
     "byte-level": lambda **options: byte_level_tokenizer(bos=True, **options),
@@ -167,6 +167,17 @@ def test_a_foreign_classifier_reads_bare_texts():
     bare = Template(tokenizer, 64, scored_eos=False)
     assert bare.encode_labelled(Labelled("the kite", 0)).tokens.ids == tuple(tokenizer("the kite")["input_ids"])
     assert bare.encode_scored("the", " kite", finished=True).ids == tuple(tokenizer("the kite")["input_ids"])
+
+
+def test_an_encoders_tokenizer_frames_texts_and_has_no_use_for_answers():
+    tokenizer = encoder_tokenizer()
+    template = Template(tokenizer, 64)
+    ids = template.encode_labelled(Labelled(f"the {SEP} kite", 0)).tokens.ids
+    assert (ids[0], ids[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
+    assert ids.count(tokenizer.sep_token_id) == 1
+    assert ensure_pad(tokenizer) == ""
+    with pytest.raises(UserError, match="no end-of-sequence token"):
+        template.encode_chat(Chat("the", " kite"))
 
 
 def test_documents_are_trained_on_all_that_has_a_token_before_it(template):

@@ -6,10 +6,11 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from accordant.models.generate import Sampling, generate
+from accordant.models.generate import Sampling, generate, stop_ids
 from accordant.models.language import LanguageModel
 from accordant.types import Rollout, UserError
-from tiny import FAMILIES, language_model, random_prompts, sample, tilt, tiny_causal
+from builders import byte_level_tokenizer
+from tiny import FAMILIES, language_model, random_prompts, sample, tilt, tiny_causal, tiny_llama
 
 
 def draw(model: LanguageModel, prompts: list[list[int]], samples: int = 1, **knobs: object) -> Rollout:
@@ -41,6 +42,13 @@ def test_the_record_is_laid_out_as_its_docstring_says(llama: LanguageModel) -> N
         assert bool((rollout.logp[b, :length] < 0).all())
         assert bool((rollout.logp[b, length:] == 0).all())
     assert int(rollout.response_mask.sum(1).max()) == rollout.response_mask.shape[1], "no column is empty"
+
+
+def test_a_model_that_could_never_stop_is_refused(tmp_path: Path) -> None:
+    tokenizer = byte_level_tokenizer(eos=False)
+    model = language_model(tiny_llama(tmp_path, tokenizer))
+    with pytest.raises(UserError, match="no end-of-sequence token"):
+        stop_ids(model)
 
 
 def test_a_response_ends_at_the_first_of_several_stop_ids(llama: LanguageModel) -> None:

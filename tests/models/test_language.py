@@ -7,6 +7,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from accordant.models.language import LanguageModel
+from accordant.models.load import ModelConfig
 from accordant.types import UserError
 from tiny import FAMILIES, language_model, random_prompts, tiny_causal
 
@@ -29,6 +30,15 @@ def test_logp_and_entropy_equal_those_of_the_full_logits(
     torch.testing.assert_close(logp[:, 1:][wanted].double(), expected[wanted], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(entropy[:, 1:][wanted].double(), -(full.exp() * full).sum(-1)[wanted], atol=1e-4, rtol=1e-4)
     assert float(logp[~target].abs().sum()) == float(entropy[~target].abs().sum()) == 0.0
+
+
+def test_bfloat16_rounding_is_no_reason_to_refuse_a_family(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Gemma 2 caps its logits in bfloat16 where this package does it in float32: they differ, the formula does not."""
+    folder = tiny_causal(tmp_path, tokenizer, "gemma2")
+    model = LanguageModel.load(ModelConfig(path=str(folder), precision="bfloat16"))
+    assert model.precision == "bfloat16"
+    with pytest.raises(UserError, match="behind the language-model head"):
+        model.check_head(str(folder))
 
 
 def test_the_gradient_reaches_every_weight_through_the_chunks(llama: LanguageModel) -> None:

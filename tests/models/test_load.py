@@ -8,8 +8,9 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from accordant.models.critic import CriticConfig, load_critic
 from accordant.models.language import LanguageModel
-from accordant.models.load import ModelConfig, load_causal, load_scalar, load_tokenizer, scalar_head
+from accordant.models.load import LoraConfig, ModelConfig, load_causal, load_scalar, load_tokenizer, require_scores, scalar_head
 from accordant.types import UserError
 from builders import byte_level_tokenizer
 from tiny import language_model, scalar_model, tiny_causal, tiny_classifier, tiny_llama
@@ -138,3 +139,19 @@ def test_a_model_without_scalar_head_says_so(llama: LanguageModel) -> None:
 def test_lora_on_gpt2_gives_no_notice(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     folder = tiny_causal(tmp_path, tokenizer, "gpt2")
     assert language_model(folder, lora={"rank": 2}).module.peft_config  # warnings are errors here
+
+
+def test_adapters_for_modules_that_are_not_there(llama_folder: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.lora\.targets='q_porj' does not fit .* some of .*q_proj"):
+        load_causal(ModelConfig(path=str(llama_folder), lora=LoraConfig(targets="q_porj")))
+
+
+def test_a_model_without_a_trained_head_scores_nothing(
+    llama_folder: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    """As a reward or as a critic its numbers would be those of a random head."""
+    with pytest.raises(UserError, match="no reward model or classifier but a LlamaForCausalLM"):
+        require_scores(config(llama_folder))
+    with pytest.raises(UserError, match="scores would be random"):
+        load_critic(CriticConfig(path=str(llama_folder)), language_model(llama_folder))
+    require_scores(config(tiny_classifier(tmp_path, tokenizer)))

@@ -33,3 +33,9 @@ def test_the_measurement_leaves_no_gradient_behind(monkeypatch: pytest.MonkeyPat
     assert resolve("auto", layer) in ("float32", "bfloat16")
     assert layer.weight.grad is None
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_frozen_layers_are_measured_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under adapters every layer of the base is frozen."""
+    monkeypatch.setattr(precision, "SMALL", 1)
+    assert resolve("auto", nn.Linear(10, 10).requires_grad_(False)) in ("float32", "bfloat16")

@@ -121,8 +121,8 @@ def make_report(steps: int = 60, peak: int | None = None) -> dict:
             "reward_gain": {"mean": 1.73, "ci95": [1.54, 1.92]}, "gold_gain": {"mean": 1.063, "ci95": [0.84, 1.29]},
             "kl": 7.42, "kl_ci95": [6.91, 7.93], "kl_n": 256,
             "win_rate": {"mean": 0.764, "ci95": [0.71, 0.815], "n": 256, "by": "exact judge"},
-            "curve": make_curve(steps, peak),
         },
+        "curve": make_curve(steps, peak),
         "stopped_because": "the step limit of 60 was reached",
         "examples": [make_example(i) for i in range(10)],
         "config": "name: quickstart\nseed: 17\nppo:\n  kl: 0.05\n  steps: 60\n",
@@ -171,7 +171,7 @@ class Page(HTMLParser):
 
 def bare_report() -> dict:
     report = make_report()
-    report.update(labels=None, reward_model=None, policy=None, stopped_because=None)
+    report.update(labels=None, reward_model=None, policy=None, curve=[], stopped_because=None)
     report.update(examples=[], stages=[], config="", versions={})
     return report
 
@@ -278,13 +278,23 @@ def test_what_is_missing_is_said():
     assert "None" not in text
 
 
+def test_training_alone_shows_its_curves():
+    """As `accordant ppo` without an evaluation does: nothing is concluded from them."""
+    report = bare_report() | {"curve": make_curve(12)}
+    text = Page(render(report)).text
+    assert "Measured during training" in text
+    assert "no learning curves" not in text
+    assert "No over-optimisation found" not in text
+    assert summarise(report).badge == "No comparison"
+
+
 def test_run_without_exact_judge():
     report = make_report()
     policy = report["policy"]
     policy.update(gold_gain=None, win_rate=None)
     for side in ("before", "after"):
         policy[side].update(gold_mean=None, gold_ci95=None)
-    for point in policy["curve"]:
+    for point in report["curve"]:
         point.update(gold=None)
     text = Page(render(report)).text
     for words in ("nothing independent confirms it", "There is no exact judge", "No win rate", "cannot be seen here"):
@@ -298,7 +308,7 @@ def test_numbers_that_do_not_exist():
     report["policy"]["gold_gain"] = {"mean": nan, "ci95": [nan, nan]}
     report["policy"]["after"].update(reward_mean=inf, toxicity_mean=None, length_mean=nan)
     report["policy"].update(kl=nan, kl_ci95=[None, inf])
-    for point in report["policy"]["curve"][::2]:
+    for point in report["curve"][::2]:
         point.update(reward=nan, kl=-inf, entropy=None)
     report["reward_model"].update(heldout_accuracy=nan, ci95=[nan, nan], ece=None, length_correlation=nan)
     report["reward_model"]["reliability"][0].update(confidence=nan)
@@ -366,9 +376,11 @@ def test_better_but_more_toxic_is_mixed():
 
 
 def test_late_over_optimisation_is_found_and_noise_is_not():
-    assert inference.over_optimised(make_report(90, peak=30)["policy"]) == "late"
-    assert inference.over_optimised(make_report(90)["policy"]) is None
-    assert inference.over_optimised(make_report(8, peak=2)["policy"]) is None  # too few steps to tell
+    found = {
+        steps: inference.over_optimised(report["policy"], report["curve"])
+        for steps, report in ((90, make_report(90, peak=30)), (91, make_report(91)), (8, make_report(8, peak=2)))
+    }
+    assert found == {90: "late", 91: None, 8: None}  # 8 steps are too few to tell
     report = make_report(90, peak=30)
     summary = summarise(report)
     assert (summary.tone, "past its best point" in summary.headline) == ("mixed", True)

@@ -12,6 +12,7 @@ from accordant.rewards import ClassifierReward, ModelReward, WorldReward, load
 from accordant.rewards.scoring import score_tokens
 from accordant.types import Answer, Message, Tokens, UserError
 from accordant.world.judge import judge
+from builders import encoder_tokenizer
 from tiny import scalar_model, tiny_classifier
 
 ANSWERS = [
@@ -68,6 +69,14 @@ def test_the_label_has_to_be_one_of_the_classifier(label: str | None, message: s
         load(ClassifierReward(path=str(judge_of_three), label=label))
 
 
+def test_a_single_output_has_a_name_too(classifier_folder: Path) -> None:
+    """Another label than the one asked for would be another reward, perhaps the opposite one."""
+    path = str(classifier_folder)
+    assert torch.equal(load(ClassifierReward(path=path))(ANSWERS), load(ClassifierReward(path=path, label="LABEL_0"))(ANSWERS))
+    with pytest.raises(UserError, match="no label 'positive'"):
+        load(ClassifierReward(path=path, label="positive"))
+
+
 def test_messages_need_a_classifier_that_reads_answers(judge_of_three: Path) -> None:
     reward = load(ClassifierReward(path=str(judge_of_three), label="kind"))
     with pytest.raises(UserError, match="set reads: answer"):
@@ -77,6 +86,25 @@ def test_messages_need_a_classifier_that_reads_answers(judge_of_three: Path) -> 
 def test_a_classifier_is_no_reward_model_trained_on_pairs(judge_of_three: Path) -> None:
     with pytest.raises(UserError, match="use kind: classifier"):
         load(ModelReward(path=str(judge_of_three)))
+
+
+def test_a_language_model_is_no_classifier(llama_folder: Path) -> None:
+    with pytest.raises(UserError, match="scores would be random"):
+        load(ClassifierReward(path=str(llama_folder)))
+
+
+def test_nothing_beyond_the_context_is_scored(judge_of_three: Path) -> None:
+    reward = load(ClassifierReward(path=str(judge_of_three), label="kind"))
+    with pytest.raises(UserError, match=r"has \d+ tokens and the scoring model's context is 64: lower max_new_tokens"):
+        reward([Answer("the kite", " red and" * 40, True)])
+
+
+def test_an_encoder_reads_a_text_in_its_own_frame(tmp_path: Path) -> None:
+    """As BERT's do: a class and a separator token around it, and no EOS at all."""
+    tokenizer = encoder_tokenizer()
+    folder = tiny_classifier(tmp_path, tokenizer, "bert")
+    expected = by_transformers(folder, [a.prompt + a.completion for a in ANSWERS])[:, 0]
+    torch.testing.assert_close(load(ClassifierReward(path=str(folder)))(ANSWERS), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_scores_come_in_the_order_of_the_rows(judge_of_three: Path) -> None:

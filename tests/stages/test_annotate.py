@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from accordant.data.rows import read
+from accordant.stages import annotate
 from accordant.stages.annotate import agreement, label
-from accordant.types import Pair, Prompt, Ranking
+from accordant.types import Pair, Prompt, Ranking, UserError
 from accordant.world.labelers import LABELERS
 from tasks import run_stage
 
@@ -81,3 +82,16 @@ def test_labelling_is_seeded(world: dict[str, Any]) -> None:
     shown = [(row, (" The record says hour five.", " You fool.", " Good morning!")) for row in prompts]
     assert label(shown, 0) == label(shown, 0)
     assert any(label(shown, 0) != label(shown, seed) for seed in range(1, 6))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [(" ", "at least one empty answer"), (" The record says hour five.", "min_share=0.5 of the labelers")],
+)
+def test_answers_that_make_no_pair(
+    answer: str, message: str, world: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a word, or all the same."""
+    monkeypatch.setattr(annotate, "sample", lambda cfg, _, rows: [[answer] * cfg.samples_per_prompt for _ in rows])
+    with pytest.raises(UserError, match=message):
+        run_stage("annotate", tmp_path, model={"path": world["policy"]}, prompts=world["preference_prompts"])

@@ -95,6 +95,19 @@ def test_gains_are_paired_by_prompt(world: dict[str, Any], moved: str, tmp_path:
     assert samples[0]["gold_before"] is None
 
 
+def test_one_prompt_has_no_spread(world: dict[str, Any], moved: str, tmp_path: Path) -> None:
+    rows = Path(world["evaluation_prompts"]).read_text().splitlines(keepends=True)
+    (tmp_path / "one.jsonl").write_text(rows[0])
+    result, policy = compare(world | {"evaluation_prompts": str(tmp_path / "one.jsonl")}, moved, tmp_path / "run")
+    assert result["n"] == 1
+    assert policy["before"]["reward_sd"] is None
+
+
+def test_models_with_different_tokenizers_cannot_be_compared(world: dict[str, Any], llama_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="different tokenizers"):
+        compare(world, str(llama_folder), tmp_path)
+
+
 def test_prompts_of_another_world(world: dict[str, Any], tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"prompt": f"what colour is {thing}?"} for thing in COLOURS])
     with pytest.raises(UserError, match="world"):
@@ -115,3 +128,9 @@ def test_a_reward_model_is_measured_on_pairs_or_labels_alone(llama_folder: Path,
     rows = write_rows(tmp_path / "chats.jsonl", [{"prompt": "q", "completion": " a"}])
     with pytest.raises(UserError, match="measured on pairs or on labelled texts, found Chat rows"):
         run_stage("evaluate_reward", tmp_path / "run", model={"path": trained["checkpoint"]}, data=str(rows))
+
+
+def test_a_language_model_is_not_measured_as_a_reward_model(llama_folder: Path, tmp_path: Path) -> None:
+    rows = pairs(tmp_path / "pairs.jsonl")
+    with pytest.raises(UserError, match="scores would be random"):
+        run_stage("evaluate_reward", tmp_path / "run", model={"path": str(llama_folder)}, data=str(rows))

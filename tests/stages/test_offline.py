@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from accordant.data.template import Template
+from accordant.algos import reward_pairwise
+from accordant.data.rows import read
+from accordant.data.template import Template, encode_all
 from accordant.models.checkpoint import load_state, read_meta
+from accordant.models.language import trunk_of
+from accordant.models.load import ModelConfig
+from accordant.models.scalar import ScalarModel
+from accordant.ops.batching import microbatches
+from accordant.stages import offline
+from accordant.stages.folder import StageFolder
 from accordant.types import Chat, UserError
 from builders import byte_level_tokenizer
 from tasks import COLOURS, chats, labelled, metrics, pairs, run_stage, weights, write_rows
-from tiny import tiny_llama
+from tiny import tiny_classifier, tiny_llama
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +168,77 @@ def test_lora_trains_the_adapters_alone(start: dict[str, str], tmp_path: Path) -
     )  # fmt: skip
     before, after = weights(start["path"]), weights(result["checkpoint"])
     assert {name for name in before if not torch.equal(before[name], after[name])} == {n for n in before if "q_proj" in n}
+
+
+LONG = "it was a long day, and after the rain somebody asked once more: "
+
+
+def rows_with_long_prompts(path: Path) -> str:
+    rows = [
+        {"prompt": f"{LONG[: 7 * i]}what colour is {k}?", "chosen": f" {v}", "rejected": f" not {v}", "margin": 0.1 * i}
+        for i, (k, v) in enumerate(COLOURS.items())
+    ]
+    return str(write_rows(path, rows))
+
+
+@pytest.mark.parametrize("lora", [None, {"rank": 2}], ids=["all weights", "LoRA"])
+def test_sharing_prompts_trains_the_same_reward_model(
+    lora: dict[str, int] | None, start: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = rows_with_long_prompts(tmp_path / "rows.jsonl")
+    values: dict[str, Any] = {
+        "model": start | ({"lora": lora} if lora else {}), "data": rows, "validation": rows, "rows_per_step": 4, "epochs": 5,
+        "tokens_per_microbatch": 200, "max_length": 64, "optim": {"lr": 1e-3},
+    }  # fmt: skip
+    shared = run_stage("reward_pairwise", tmp_path / "shared", **values)
+    monkeypatch.setattr(offline, "shares_prompts", lambda model, pairs: False)  # noqa: ARG005
+    plain = run_stage("reward_pairwise", tmp_path / "plain", **values)
+    assert (shared["shared_prompts"], plain["shared_prompts"]) == (True, False)
+    first, second = weights(shared["checkpoint"]), weights(plain["checkpoint"])
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], atol=1e-4, rtol=0)
+    scales = [read_meta(result["checkpoint"])["score_mean"] for result in (shared, plain)]
+    assert scales[0] == pytest.approx(scales[1], abs=1e-4)
+    for mine, theirs in zip(metrics(tmp_path / "shared"), metrics(tmp_path / "plain"), strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-3)
+    said = [(tmp_path / name / "log.txt").read_text() for name in ("shared", "plain")]
+    (saved,) = re.findall(r"both answers share their prompt: (\d+) tokens per epoch instead of (\d+)", said[0])
+    assert f"both answers have a prompt of their own ({saved[1]} tokens per epoch)" in said[1]
+    assert int(saved[0]) < 0.7 * int(saved[1])
+
+
+def test_a_micro_batch_of_shared_rows_stays_within_the_budget(start: dict[str, str], tmp_path: Path) -> None:
+    """Its rows are one for each pair, as long as prompt, chosen and rejected together."""
+    widths = []
+
+    def watch(module: torch.nn.Module, args: Any, kwargs: dict[str, torch.Tensor]) -> None:  # noqa: ARG001
+        widths.append(tuple(kwargs["input_ids"].shape))
+
+    model = ScalarModel.load(ModelConfig(**start))
+    items = encode_all(read(rows_with_long_prompts(tmp_path / "rows.jsonl")), Template(model.tokenizer, 64))[0]
+    cfg = offline.OfflineConfig(data="rows", algo=reward_pairwise.Config(), rows_per_step=6, tokens_per_microbatch=128)
+    trainer = offline.Trainer(cfg, StageFolder(tmp_path, Console(quiet=True)), reward_pairwise, model, items, [])
+    assert trainer.shared
+    trunk_of(model.module).register_forward_pre_hook(watch, with_kwargs=True)
+    trainer.one_step()
+    lengths = [len(item.chosen.ids) + len(item.rejected.ids) - item.chosen.prompt_length for item in items]
+    parts = microbatches(lengths, 128)
+    assert widths == [(len(part), max(lengths[i] for i in part)) for part in parts]
+    assert 1 < len(parts) < len(items)
+
+
+def test_a_model_that_cannot_share_prompts_is_trained_on_plain_rows(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    encoder = tiny_classifier(tmp_path / "encoder", tokenizer, "bert", initializer_range=0.05)
+    rows = str(pairs(tmp_path / "rows.jsonl"))
+    result = run_stage(
+        "reward_pairwise", tmp_path / "rm", model={"path": str(encoder)}, data=rows, rows_per_step=6, epochs=25,
+        optim={"lr": 5e-3},
+    )  # fmt: skip
+    assert result["shared_prompts"] is False
+    assert result["train"]["accuracy"] == 1
+
+
+def test_rows_without_pairs_share_nothing_and_nothing_is_said(start: dict[str, str], tmp_path: Path) -> None:
+    result = run_stage("reward_classifier", tmp_path / "rm", model=start, data=str(labelled(tmp_path / "rows.jsonl")))
+    assert result["shared_prompts"] is False
+    assert "prompt" not in (tmp_path / "rm" / "log.txt").read_text()

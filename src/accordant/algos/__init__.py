@@ -5,7 +5,7 @@ An **offline** algorithm (rows -> loss) is a module with::
     ROWS      names of the row types that it learns from
     HEAD      "language" or "scalar"
     Config    its knobs
-    collate(items, pad_id) -> Batch          N rows padded together
+    collate(items, pad_id) -> Batch          N rows padded together; extra["prompt_length"], (N,), for pairs and a scalar head
     counts(batch) -> {term: count}           what each term is divided by, added up over the whole optimiser step
     loss(out, batch, cfg) -> ({term: sum}, metrics)
 

@@ -28,12 +28,13 @@ class Config(config.Config):
 
 
 def collate(items: Sequence[TokenPair], pad_id: int) -> Batch:
-    """2N right-padded rows: the chosen answers, then the rejected ones in the same order."""
+    """2N right-padded rows: the chosen answers, then the rejected ones in the same order. `extra`: (N,) each."""
     return pad_tokens(
         [item.chosen for item in items] + [item.rejected for item in items],
         pad_id,
         margin=torch.tensor([item.margin for item in items]),
         weight=torch.tensor([item.weight for item in items]),
+        prompt_length=torch.tensor([item.chosen.prompt_length for item in items]),
     )
 
 
@@ -49,8 +50,10 @@ def loss(out: ScoreOut, batch: Batch, cfg: Config) -> tuple[Sums, Metrics]:
     preference = (weight * pairwise_loss(chosen, rejected, batch.extra["margin"])).sum()
     center = cfg.center * (weight * (chosen + rejected) ** 2).sum()
     n, total = float(len(weight)), float(weight.sum())
-    # A tie between scores is half right: a model that says nothing gets 0.5, not 0.
-    right = ((chosen > rejected).float() + 0.5 * (chosen == rejected).float()).sum()
+    # A tie between scores is half right: a model that says nothing gets 0.5, not 0. Scores that rounding alone tells apart are
+    # tied: where answers share a row, even equal ones are summed in another order.
+    tied = torch.isclose(chosen, rejected, rtol=1e-5, atol=1e-5)
+    right = torch.where(tied, 0.5, (chosen > rejected).float()).sum()
     return {"preference": preference, "center": center}, {
         "preference": (float(preference.detach()), total),
         "accuracy": (float(right), n),

@@ -140,12 +140,12 @@ def _row(record: Record, wanted: type[RowT] | None, usual: type[Row] | None) -> 
     fields = want.present(want.unspelled(record.fields) if record.spelled else record.fields)
     recognised = _recognise(fields)
     kind = wanted or usual
-    if kind is None or recognised is None:
-        raise Bad(f"the fields {sorted(fields)} make no known row; {_shapes(wanted)}")
+    if kind is None:
+        raise Bad(f"the fields {sorted(fields)} make no known row; {_shapes()}")
     if wanted and not _readable_as(fields, wanted):
         raise Bad(f"the fields {sorted(fields)} make no {wanted.__name__} row; {_shapes(wanted)}")
     if not wanted and recognised is not usual:
-        raise Bad(f"a {recognised.__name__} row among {kind.__name__} rows; complete it, or keep kinds in separate files")
+        raise Bad(_odd_one(fields, recognised, kind))
     _refuse_typos(fields, kind)
     return PARSERS[kind](fields, record.source)
 
@@ -159,6 +159,23 @@ def _recognise(fields: Fields) -> type[Row] | None:
 
 def _readable_as(fields: Fields, kind: type[Row]) -> bool:
     return any(all(name in fields for name in names) for names, of in _RECOGNISED if of is kind)
+
+
+def _odd_one(fields: Fields, recognised: type[Row] | None, usual: type[Row]) -> str:
+    """What is wrong with a row that is not of the kind that most rows of its file are: what it lacks, if it has a part."""
+    near = max(
+        (names for names, of in _RECOGNISED if of is usual),
+        key=lambda names: sum(name in fields for name in names) / len(names),
+    )
+    missing = [f"`{name}`" for name in near if name not in fields]
+    if missing and (recognised is None or recognised in _PART_OF.get(usual, ())):
+        verb = "is" if len(missing) == 1 else "are"
+        return (
+            f"{' and '.join(missing)} {verb} missing: the other rows are {usual.__name__} rows, this one has only the fields "
+            f"{sorted(fields)}; complete it or delete it"
+        )
+    other = recognised.__name__ if recognised else "unknown"
+    return f"a {other} row among {usual.__name__} rows; complete it, or keep kinds in separate files"
 
 
 def _refuse_typos(fields: Fields, kind: type[Row]) -> None:
@@ -177,10 +194,10 @@ _RECOGNISED: tuple[tuple[tuple[str, ...], type[Row]], ...] = (
     (("completion", "scores"), Rating),
     (("completion",), Chat),
     (("messages",), Chat),
-    (("messages",), Prompt),
     (("text", "label"), Labelled),
     (("text",), Document),
     (("prompt",), Prompt),
+    (("messages",), Prompt),  # only where prompts are asked for: by itself it is a Chat
 )
 
 _LOST_IF_MISSPELT: dict[type[Row], tuple[str, ...]] = {
@@ -190,6 +207,16 @@ _LOST_IF_MISSPELT: dict[type[Row], tuple[str, ...]] = {
     Ranking: ("labeler", "rejected"),
     Rating: ("labeler",),
 }
+
+
+_PART_OF: dict[type[Row], tuple[type[Row], ...]] = {
+    Chat: (Prompt,),
+    Pair: (Prompt,),
+    Ranking: (Prompt,),
+    Rating: (Prompt, Chat),
+    Labelled: (Document,),
+}
+"""The kinds that a row of another kind becomes when a field of it is missing."""
 
 
 def _shapes(kind: type[Row] | None = None) -> str:

@@ -9,6 +9,9 @@ since servers do so too, and nothing is added to it. The end-of-sequence token (
 where sampling stops. Text that spells a control token is data and never becomes one, except in prompts, which people
 hand over already formatted. Nothing is ever cut.
 
+An encoder's tokenizer frames a text in a class and a separator token of its own. A text to be classified is read in that
+frame, as the classifier was trained on it; such a tokenizer need not have an EOS.
+
 Left out: training on all the assistant turns of a conversation; encoder-decoder models; cross-encoders, which read two
 texts.
 """
@@ -57,9 +60,9 @@ def ensure_pad(tokenizer: PreTrainedTokenizerBase) -> str:
     Padding with EOS is safe here because masks are carried along and never guessed from ids.
 
     Raises:
-        UserError: the tokenizer has no EOS token.
+        UserError: the tokenizer has no EOS token and is no encoder's.
     """
-    _require_eos(tokenizer)
+    _require_end(tokenizer)
     if tokenizer.pad_token_id is not None:
         return ""
     token, name = (tokenizer.unk_token, "unknown") if tokenizer.unk_token else (tokenizer.eos_token, "end-of-sequence")
@@ -78,10 +81,10 @@ class Template:
         tokenizer: a Hugging Face tokenizer with an EOS token.
         max_length: the model's context in tokens, or less to save memory.
         scored_eos: whether texts to be scored or classified end with EOS when they are finished. False reads for a
-            classifier that was trained elsewhere on bare texts.
+            classifier that was trained elsewhere on bare texts. An encoder's texts are framed either way.
 
     Raises:
-        UserError: the tokenizer has no EOS token, or `max_length` is below 2.
+        UserError: the tokenizer has no EOS token and is no encoder's, or `max_length` is below 2.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -89,7 +92,7 @@ class Template:
     scored_eos: bool = True
 
     def __post_init__(self) -> None:
-        _require_eos(self.tokenizer)
+        _require_end(self.tokenizer)
         if self.max_length < 2:
             raise UserError(f"max_length is {self.max_length}; a prompt and an answer need at least 2 tokens")
 
@@ -127,8 +130,11 @@ class Template:
         return self._answer(prompt, completion, ends=finished and self.scored_eos, source=MADE)
 
     def encode_labelled(self, row: Labelled) -> TokenLabel:
-        """The text as a classifier reads it, written as a finished answer; no token is trained on."""
-        ids = self._with_bos(self._ids(row.text, literal=True)) + self._end(self.scored_eos)
+        """The text as a classifier reads it, in its own frame or as a finished answer; no token is trained on."""
+        if _frames(self.tokenizer):
+            ids = tuple(self.tokenizer(row.text, split_special_tokens=True, verbose=False)["input_ids"])
+        else:
+            ids = self._with_bos(self._ids(row.text, literal=True)) + self._end(self.scored_eos)
         return TokenLabel(Tokens(ids, (False,) * len(ids)), row.label)
 
     def encode_document(self, row: Document) -> Tokens:
@@ -139,13 +145,14 @@ class Template:
     # --- the pieces they are made of ---
 
     def _answer(self, prompt: PromptText, completion: str, *, ends: bool, source: Source) -> Tokens:
-        before = self._prompt_ids(prompt, source)
+        before, end = self._prompt_ids(prompt, source), self._end(ends)
         lead = "" if isinstance(prompt, str) or completion.startswith(self._answer_lead) else self._answer_lead
         text = lead + completion.removesuffix(self.tokenizer.eos_token)
-        after = self._continuation_ids(text) + self._end(ends)
+        after = self._continuation_ids(text) + end
         return Tokens(before + after, (False,) * len(before) + (True,) * len(after), len(before))
 
     def _end(self, ends: bool) -> Ids:
+        _require_eos(self.tokenizer)
         return (self.tokenizer.eos_token_id,) if ends else ()
 
     def _prompt_ids(self, prompt: PromptText, source: Source) -> Ids:
@@ -293,6 +300,16 @@ def _length(tokens: Encoded) -> int:
             return len(inner.ids)
         case _:
             return len(tokens) + 1
+
+
+def _frames(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the tokenizer is an encoder's, which puts a text between a class and a separator token."""
+    return tokenizer.cls_token_id is not None and tokenizer.sep_token_id is not None
+
+
+def _require_end(tokenizer: PreTrainedTokenizerBase) -> None:
+    if not _frames(tokenizer):
+        _require_eos(tokenizer)
 
 
 def _require_eos(tokenizer: PreTrainedTokenizerBase) -> None:

@@ -30,11 +30,11 @@ class Side:
 
 
 def summary(side: Side) -> dict[str, Any]:
-    """Means with intervals; what was not measured is null."""
+    """Means with intervals; what was not measured, or has no spread because it is one number, is null."""
     gold, toxic = len(side.gold) > 0, len(side.toxicity) > 0
     return {
         "n": len(side.reward),
-        "reward_mean": float(side.reward.mean()), "reward_sd": float(side.reward.std(ddof=1)),
+        "reward_mean": float(side.reward.mean()), "reward_sd": float(side.reward.std(ddof=1)) if len(side.reward) > 1 else None,
         "reward_ci95": list(bootstrap_ci(side.reward)),
         "gold_mean": float(side.gold.mean()) if gold else None,
         "gold_ci95": list(bootstrap_ci(side.gold)) if gold else None,

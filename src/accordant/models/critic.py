@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from accordant.config import REQUIRED, Config, knob
 from accordant.models.checkpoint import read_meta
 from accordant.models.language import LanguageModel, autocast, base_of, trunk_arguments, trunk_of
-from accordant.models.load import ModelConfig, scalar_head
+from accordant.models.load import ModelConfig, require_scores, scalar_head
 from accordant.models.scalar import ScalarModel
 from accordant.types import UserError
 
@@ -70,8 +70,14 @@ class Critic(nn.Module):
 
 
 def load_critic(cfg: CriticConfig, policy: LanguageModel) -> Critic:
-    """Raises UserError where the critic's vocabulary is not the policy's: it reads the policy's ids."""
-    model = ScalarModel.load(ModelConfig(path=cfg.path), precision=policy.precision)
+    """The critic of `cfg`, on the scale of the rewards.
+
+    Raises:
+        UserError: the checkpoint has no trained head, or another vocabulary than the policy, whose ids it reads.
+    """
+    own = ModelConfig(path=cfg.path)
+    require_scores(own)
+    model = ScalarModel.load(own, precision=policy.precision)
     if model.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         raise UserError(f"critic.path={cfg.path} has another tokenizer than the policy, but reads the policy's tokens")
     meta = read_meta(cfg.path)

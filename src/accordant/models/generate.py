@@ -34,11 +34,18 @@ class Sampling:
 
 
 def stop_ids(model: LanguageModel) -> tuple[int, ...]:
-    """All tokens that end a response: the tokenizer's EOS and those that the checkpoint's generation settings name."""
+    """All tokens that end a response: the tokenizer's EOS and those that the checkpoint's generation settings name.
+
+    Raises:
+        UserError: there are none, so no response could ever end.
+    """
     settings = getattr(base_of(model.module), "generation_config", None)
     named = getattr(settings, "eos_token_id", None)
     extra = named if isinstance(named, list) else [named]
-    return tuple(sorted({int(i) for i in [model.tokenizer.eos_token_id, *extra] if i is not None}))
+    ids = tuple(sorted({int(i) for i in [model.tokenizer.eos_token_id, *extra] if i is not None}))
+    if not ids:
+        raise UserError("the tokenizer has no end-of-sequence token, so no response could end: set `tokenizer.eos_token`")
+    return ids
 
 
 @torch.no_grad()

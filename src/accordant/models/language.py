@@ -69,9 +69,9 @@ class LanguageModel:
         size = base_of(module).get_output_embeddings().weight.shape[0]
         if len(tokenizer) > size:
             raise UserError(f"{cfg.path}: the tokenizer has {len(tokenizer)} tokens, the model only {size}: not a pair")
-        model = cls(module, tokenizer, precision or resolve(cfg.precision, module))
-        model.check_head(cfg.path)
-        return model
+        # In float32, so that what is judged is the formula and not bfloat16's rounding.
+        cls(module, tokenizer, "float32").check_head(cfg.path)
+        return cls(module, tokenizer, precision or resolve(cfg.precision, module))
 
     def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Last hidden states, (B, L) -> (B, L, H). Left and right padding give real tokens the same states."""

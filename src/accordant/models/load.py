@@ -84,10 +84,7 @@ def load_scalar(cfg: ModelConfig, pad_id: int, labels: int = 1, seed: int = 0) -
     arXiv 2009.01325).
     """
     _check_folder(cfg.path, weights=True)
-    known = _loaded(
-        cfg.path, lambda: AutoConfig.from_pretrained(cfg.path, trust_remote_code=cfg.trust_remote_code), "configuration"
-    )
-    trained = any("SequenceClassification" in name for name in known.architectures or [])
+    trained = any("SequenceClassification" in name for name in _architectures(cfg))
     options: dict[str, Any] = {} if trained else {"num_labels": labels}
 
     def build() -> Any:
@@ -112,6 +109,25 @@ def load_scalar(cfg: ModelConfig, pad_id: int, labels: int = 1, seed: int = 0) -
             if head.bias is not None:
                 head.bias.zero_()
     return _adapted(model, cfg, "SEQ_CLS", seed).to(device())
+
+
+def require_scores(cfg: ModelConfig) -> None:
+    """Raises UserError for a checkpoint without a trained head, whose scores would be those of a random one."""
+    _check_folder(cfg.path, weights=True)
+    names = _architectures(cfg)
+    if not any("SequenceClassification" in name for name in names):
+        raise UserError(
+            f"{cfg.path} is no reward model or classifier but a {' or '.join(names) or 'model of unknown kind'}, so its "
+            "scores would be random: train it first, with reward_pairwise or reward_classifier"
+        )
+
+
+def _architectures(cfg: ModelConfig) -> list[str]:
+    """The classes that the checkpoint's config.json names."""
+    config = _loaded(
+        cfg.path, lambda: AutoConfig.from_pretrained(cfg.path, trust_remote_code=cfg.trust_remote_code), "configuration"
+    )
+    return list(config.architectures or [])
 
 
 def scalar_head(model: nn.Module) -> nn.Linear:
@@ -147,7 +163,14 @@ def _adapted(model: PreTrainedModel, cfg: ModelConfig, task: str, seed: int) -> 
         # transposed layers it says that it sets a flag by itself.
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
         warnings.filterwarnings("ignore", message="fan_in_fan_out", category=UserWarning)
-        return get_peft_model(model, wanted)
+        try:
+            return get_peft_model(model, wanted)
+        except ValueError as error:
+            names = sorted({name.rpartition(".")[2] for name, m in model.named_modules() if isinstance(m, nn.Linear)})
+            raise UserError(
+                f"model.lora.targets={lora.targets!r} does not fit {cfg.path} ({error}): take all-linear, or some of "
+                f"{', '.join(names)}"
+            ) from error
 
 
 def _check_folder(path: str, weights: bool = False) -> None:

@@ -26,9 +26,10 @@ def resolve(wanted: Literal["auto", "float32", "bfloat16"], model: nn.Module) ->
     parameters = list(model.parameters())
     if sum(p.numel() for p in parameters) < SMALL:
         return "float32"
-    device = parameters[0].device
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    if parameters[0].device.type != "cpu":
+        # Older GPUs only emulate bfloat16, which saves nothing; other accelerators are taken at their most exact.
+        native = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bfloat16" if native else "float32"
     widest = max((m for m in model.modules() if isinstance(m, nn.Linear)), key=lambda m: m.weight.numel(), default=None)
     if widest is None:
         return "float32"
@@ -36,11 +37,12 @@ def resolve(wanted: Literal["auto", "float32", "bfloat16"], model: nn.Module) ->
 
 
 def _seconds(layer: nn.Linear, precision: Precision) -> float:
-    x = torch.randn(256, layer.in_features, device=layer.weight.device, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(256, layer.in_features, generator=torch.Generator().manual_seed(0))
+    x.requires_grad_()  # as inside a model; and under adapters the layer itself is frozen and has no gradient at all
     times = []
     for _ in range(6):
         begin = time.perf_counter()
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             layer(x).float().sum().backward()
         times.append(time.perf_counter() - begin)
         layer.zero_grad(set_to_none=True)

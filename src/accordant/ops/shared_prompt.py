@@ -1,20 +1,21 @@
 """Several answers to one prompt in one row, computed together: [prompt, answer 1, answer 2, ...].
 
 Each answer attends to the prompt and to itself, never to another answer, and its positions go on where the prompt ends, so that
-a causal model with relative or restarting positions sees exactly what it would see in a row of its own. The prompt is computed
-once instead of K times. Models differ (sliding windows, ALiBi, bidirectional encoders), so a caller asks
-`models.shares_prompts` first, which compares both ways on the model itself.
+a causal model sees exactly what it would see in a row of its own. The prompt is computed once instead of K times. Since the
+positions restart, such a row may be longer than the model's context: each answer with its prompt is within it.
+
+Models differ (sliding windows, ALiBi, bidirectional encoders), so a caller first asks `models.shared.shares_prompts`, which
+compares both ways on the model itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from accordant.ops.batching import pad_rows
+from accordant.ops.checks import is_mask, same_shape
 
 
 @dataclass(frozen=True)
@@ -37,27 +38,44 @@ class SharedRows:
         return allowed[:, None]
 
 
-def share_prompts(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[Sequence[int]]], pad_id: int) -> SharedRows:
-    """Lay out rows of one prompt and its K answers.
+def share_prompts(ids: Tensor, mask: Tensor, prompt_length: Tensor) -> SharedRows:
+    """Join the plain rows of each prompt, one for each of its K answers, into one row.
+
+    Prompts "a b" and "c" with the answers "x", "y z" and "u v", "w", as K * N = 4 plain rows::
+
+        a b x .
+        c u v .          a b x y z       positions  0 1 2 2 3
+        a b y z          c u v w .                  0 1 2 1 .
+        c w . .
 
     Args:
-        prompts: N prompts, each at least one token (an answer's first token needs something to follow).
-        answers: for each prompt the same number K of answers, each at least one token.
+        ids: (K * N, L) int64, right-padded: the first answers of all prompts, then the second ones in the same order, ...
+        mask: (K * N, L) bool, real tokens.
+        prompt_length: (N,) int64, tokens that come before the answers.
+
+    Raises:
+        ValueError: the rows are no multiple of the prompts; a prompt or an answer is empty (a score is read at an answer's last
+            token, and its first one needs something to follow); or the rows of one prompt begin with different tokens.
     """
-    if len({len(group) for group in answers}) != 1:
-        raise ValueError("every prompt of a batch must bring equally many answers")
-    ids, positions, segments, lasts = [], [], [], []
-    for prompt, group in zip(prompts, answers, strict=True):
-        if not prompt or not all(group):
-            raise ValueError("the prompt and every answer need at least one token")
-        row, place, segment, last = list(prompt), list(range(len(prompt))), [0] * len(prompt), []
-        for k, answer in enumerate(group, start=1):
-            row += answer
-            place += range(len(prompt), len(prompt) + len(answer))
-            segment += [k] * len(answer)
-            last.append(len(row) - 1)
-        ids.append(row)
-        positions.append(place)
-        segments.append(segment)
-        lasts.append(last)
-    return SharedRows(pad_rows(ids, pad_id), pad_rows(positions, 0), pad_rows(segments, -1), torch.tensor(lasts))
+    is_mask(mask=mask)
+    same_shape(2, ids=ids, mask=mask)
+    n, width = len(prompt_length), ids.shape[1]
+    if len(ids) % n:
+        raise ValueError(f"{len(ids)} rows are no multiple of {n} prompts")
+    plain = ids.view(-1, n, width)  # (K, N, L)
+    answer = mask.sum(dim=1).view(-1, n) - prompt_length  # (K, N) tokens of each answer
+    if (prompt_length < 1).any() or (answer < 1).any():
+        raise ValueError("the prompt and every answer need at least one token")
+    in_prompt = torch.arange(width, device=ids.device) < prompt_length[:, None]  # (N, L)
+    if ((plain != plain[0]) & in_prompt).any():
+        raise ValueError("the rows of one prompt begin with different tokens")
+    end = prompt_length + answer.cumsum(dim=0)  # (K, N), where the next answer begins
+    place = torch.arange(int(end[-1].max()), device=ids.device).expand(n, -1)  # (N, L of the joined rows)
+    ended = (place >= end[:, :, None]).sum(dim=0)  # (N, L), how many answers end before this place; all K: padding
+    owner = ended.clamp(max=len(plain) - 1)
+    before = (end - answer - prompt_length).T.gather(1, owner)  # (N, L), tokens of earlier answers
+    padding, prompt = ended == len(plain), place < prompt_length[:, None]
+    positions = torch.where(padding, 0, torch.where(prompt, place, place - before))
+    rows = torch.arange(n, device=ids.device)[:, None]
+    segment = torch.where(padding, -1, torch.where(prompt, 0, ended + 1))
+    return SharedRows(plain[owner, rows, positions], positions, segment, (end - 1).T)

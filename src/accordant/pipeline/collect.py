@@ -31,16 +31,14 @@ def collect(spec: Spec, out: Path, results: Mapping[str, Mapping[str, Any]], thr
     """The report of a run; parts that no stage produced are null. The last stage of a kind speaks for it."""
     evaluation = _read(out, results, "evaluate", "evaluation.json") or {"policy": None, "examples": []}
     online = next((name for name, result in reversed(results.items()) if result["kind"] in ONLINE), None)
-    policy = evaluation["policy"]
-    if policy is not None:
-        policy["curve"] = _curve(out / online) if online else []
     return {
         "schema": SCHEMA, "name": spec.name, "seed": spec.seed, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "total_seconds": sum(result["seconds"] for result in results.values()),
         "stages": [{k: result[k] for k in ("kind", "seconds", "status")} | {"name": name} for name, result in results.items()],
         "labels": _read(out, results, "annotate", "labels.json"),
         "reward_model": _read(out, results, "evaluate_reward", "reward_model.json"),
-        "policy": policy,
+        "policy": evaluation["policy"],
+        "curve": _curve(out / online) if online else [],
         "stopped_because": results[online]["stopped_because"] if online else None,
         "examples": evaluation["examples"],
         "config": to_yaml({stage.name: {"run": stage.kind, **_plain_values(stage.values)} for stage in spec.stages}),

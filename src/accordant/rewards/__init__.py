@@ -41,7 +41,10 @@ class ClassifierReward(Config):
     path: str = knob(REQUIRED, "classifier checkpoint", min_length=1)
     label: str | None = knob(None, "label whose logit is the reward; not needed where there is one output")
     reads: Literal["answer", "prompt and answer"] = knob("prompt and answer", "the text that is classified")
-    eos: bool | None = knob(None, "end the text of a finished answer with EOS; none = as in training, no where that is unknown")
+    eos: bool | None = knob(
+        None,
+        "end the text of a finished answer with EOS; none = as in training, no where that is unknown; encoders never need it",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = knob("auto", "arithmetic of the forward pass")
     tokens_per_microbatch: int = knob(32_768, "padded tokens scored at once", "tokens", gt=0)
 

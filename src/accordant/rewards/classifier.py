@@ -9,7 +9,7 @@ from torch import Tensor
 from accordant.config import nearest
 from accordant.data.template import Template, ensure_pad
 from accordant.models.checkpoint import read_meta
-from accordant.models.load import ModelConfig
+from accordant.models.load import ModelConfig, require_scores
 from accordant.models.scalar import ScalarModel
 from accordant.rewards import ClassifierReward, Reward
 from accordant.rewards.scoring import score_tokens
@@ -20,9 +20,12 @@ def load_classifier(cfg: ClassifierReward) -> Reward:
     """The logit of `cfg.label`.
 
     Raises:
-        UserError: the label is unknown, or not given where there are several; a prompt is a list of messages.
+        UserError: the checkpoint has no trained head; the label is unknown, or not given where there are several; a prompt is
+            a list of messages.
     """
-    model = ScalarModel.load(ModelConfig(path=cfg.path, precision=cfg.precision))
+    own = ModelConfig(path=cfg.path, precision=cfg.precision)
+    require_scores(own)
+    model = ScalarModel.load(own)
     ensure_pad(model.tokenizer)
     column = _column(model, cfg)
     length = model.context or 1 << 20
@@ -48,9 +51,9 @@ def _text(answer: Answer, cfg: ClassifierReward) -> str:
 
 
 def _column(model: ScalarModel, cfg: ClassifierReward) -> int:
-    if len(model.labels) == 1:
-        return 0
     by_name = {name: index for index, name in model.labels.items()}
+    if cfg.label is None and len(by_name) == 1:
+        return 0
     if cfg.label is None:
         raise UserError(f"{cfg.path} has the labels {', '.join(by_name)}: say which one is the reward with label")
     if cfg.label not in by_name:

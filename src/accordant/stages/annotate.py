@@ -29,7 +29,7 @@ from accordant.stats.agreement import fleiss_kappa, pairwise_votes
 from accordant.stats.consensus import consensus_pairs, majority
 from accordant.stats.intervals import bootstrap_ci
 from accordant.stats.rankings import levels
-from accordant.types import Prompt, Ranking
+from accordant.types import Prompt, Ranking, UserError
 from accordant.world.labelers import LABELERS, rank
 
 
@@ -54,10 +54,20 @@ def run(cfg: AnnotateConfig, folder: StageFolder, algo: ModuleType | None, name:
     answered = list(zip(rows, sample(cfg, model, rows), strict=True))
     # An answer without a word cannot be shown to a labeler; its item is left out, and counted.
     shown = [(row, texts) for row, texts in answered if all(text.strip() for text in texts)]
+    if not shown:
+        raise UserError(
+            f"each of the {len(rows)} prompts got at least one empty answer, so nothing can be ranked: "
+            "fine-tune the model first, or lower samples_per_prompt"
+        )
     items = label(shown, cfg.seed)
     rankings = [ranking for item in items for ranking in item]
     write_jsonl(folder.path / "rankings.jsonl", rankings)
     pairs = [pair for item in items for pair in consensus_pairs(item, cfg.min_share)]
+    if not pairs:
+        raise UserError(
+            f"no two of the answers to {len(items)} prompts were ordered alike by more than min_share={cfg.min_share:g} of the "
+            "labelers: lower min_share, or raise samples_per_prompt or temperature so that answers differ"
+        )
     parts = split(pairs, {"test": cfg.test}, cfg.seed)
     for part, some in parts.items():
         write_jsonl(folder.path / f"{part}.jsonl", some)

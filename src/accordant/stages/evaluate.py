@@ -22,12 +22,12 @@ from accordant.models.language import LanguageModel
 from accordant.models.load import ModelConfig, device
 from accordant.ops.batching import microbatches, move, take_rollout
 from accordant.ops.kl import sequence_kl
-from accordant.rewards import RewardConfig
+from accordant.rewards import Reward, RewardConfig
 from accordant.rewards import load as load_reward
 from accordant.seeds import generator, permutation
 from accordant.stages.folder import StageFolder
 from accordant.stages.text import answers
-from accordant.types import Answer, Prompt, Rollout
+from accordant.types import Answer, Prompt, Rollout, UserError
 
 
 class EvaluateConfig(Config):
@@ -58,11 +58,16 @@ def run(cfg: EvaluateConfig, folder: StageFolder, algo: ModuleType | None, name:
     rows = read(cfg.prompts, Prompt)
     rows = [rows[i] for i in permutation(len(rows), cfg.seed, "evaluation")]
     before, after = LanguageModel.load(cfg.before), LanguageModel.load(cfg.after)
+    if before.tokenizer.get_vocab() != after.tokenizer.get_vocab():
+        raise UserError(
+            f"before.path={cfg.before.path} and after.path={cfg.after.path} have different tokenizers: KL compares what both "
+            "say about the same tokens, so both must come from one base model"
+        )
     ensure_pad(before.tokenizer)
     ensure_pad(after.tokenizer)
     old, new = _listen(cfg, before, rows), _listen(cfg, after, rows)
     kl = _kl(cfg, new.rollout, after, before)
-    first, second = _measure(cfg, old), _measure(cfg, new)
+    first, second = _measure(cfg, old, new)
     samples = [_sample(i, old, new, first, second) for i in range(len(rows))]
     policy = compare(first, second, kl)
     folder.write_json("samples.json", samples)
@@ -81,7 +86,7 @@ def run(cfg: EvaluateConfig, folder: StageFolder, algo: ModuleType | None, name:
 
 def _listen(cfg: EvaluateConfig, model: LanguageModel, rows: list[Prompt]) -> Heard:
     prompts = encode_all(rows, Template(model.tokenizer, model.context or 1 << 20))[0]
-    sampling = Sampling(cfg.max_new_tokens, cfg.temperature, stop_ids(model))
+    sampling = Sampling(cfg.max_new_tokens, cfg.temperature, stop_ids(model), cfg.tokens_per_microbatch)
     rollout = generate(model, prompts, 1, sampling, generator(cfg.seed, "evaluation"))
     return Heard(rollout, answers(model.tokenizer, rows, prompts, rollout))
 
@@ -101,14 +106,20 @@ def _kl(cfg: EvaluateConfig, rollout: Rollout, policy: LanguageModel, frozen: La
     return out
 
 
-def _measure(cfg: EvaluateConfig, heard: Heard) -> Side:
-    def by(reward: Any) -> Any:
-        return load_reward(reward)(heard.answers).double().numpy() if reward is not None else np.zeros(0)
+def _measure(cfg: EvaluateConfig, *heard: Heard) -> list[Side]:
+    """What each model's answers are worth; every judge is loaded once."""
 
-    return Side(
-        reward=by(cfg.reward), gold=by(cfg.gold), toxicity=by(cfg.toxicity),
-        length=heard.rollout.response_mask.sum(1).double().numpy(), finished=heard.rollout.finished.double().numpy(),
-    )  # fmt: skip
+    def by(judge: Reward | None, one: Heard) -> Any:
+        return judge(one.answers).double().numpy() if judge is not None else np.zeros(0)
+
+    reward, gold, toxicity = (load_reward(wanted) if wanted else None for wanted in (cfg.reward, cfg.gold, cfg.toxicity))
+    return [
+        Side(
+            reward=by(reward, one), gold=by(gold, one), toxicity=by(toxicity, one),
+            length=one.rollout.response_mask.sum(1).double().numpy(), finished=one.rollout.finished.double().numpy(),
+        )
+        for one in heard
+    ]  # fmt: skip
 
 
 def _sample(i: int, old: Heard, new: Heard, first: Side, second: Side) -> dict[str, Any]:

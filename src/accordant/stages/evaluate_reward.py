@@ -14,7 +14,7 @@ from accordant.data.split import key
 from accordant.data.template import Template, encode_all
 from accordant.evaluation.reward_report import label_report, pair_report
 from accordant.models.checkpoint import read_meta
-from accordant.models.load import ModelConfig
+from accordant.models.load import ModelConfig, require_scores
 from accordant.models.scalar import ScalarModel
 from accordant.rewards.scoring import score_tokens
 from accordant.stages.folder import StageFolder
@@ -32,6 +32,7 @@ class EvaluateRewardConfig(Config):
 
 def run(cfg: EvaluateRewardConfig, folder: StageFolder, algo: ModuleType | None, name: str) -> dict[str, Any]:  # noqa: ARG001
     """Write reward_model.json."""
+    require_scores(cfg.model)
     model = ScalarModel.load(cfg.model)
     rows: list[Row] = read(cfg.data)
     eos = bool(read_meta(cfg.model.path).get("eos", False)) if cfg.eos is None else cfg.eos

@@ -4,7 +4,8 @@
 2 model       loaded, or made from scratch
 3 restore     a killed run goes on from its last saved step
 4 batch       the rows of a step: a seeded permutation of each epoch
-5 loss        micro-batches sorted by length within the step, terms divided by the step's counts
+5 loss        micro-batches sorted by length within the step, terms divided by the step's counts; a reward model computes the
+              prompt of a pair once, where it gives the same scores that way
 6 step        clip, AdamW, schedule
 7 validate    the same loss on rows that nothing trains on; the best weights are kept
 """
@@ -29,6 +30,7 @@ from accordant.models.load import ModelConfig, device
 from accordant.models.optim import NotFinite, OptimConfig, Optimiser
 from accordant.models.scalar import ScalarModel
 from accordant.models.scratch import ScratchConfig, make
+from accordant.models.shared import shared_length, shared_logits, shares_prompts
 from accordant.ops.batching import microbatches, move
 from accordant.seeds import derive, permutation
 from accordant.stages.folder import StageFolder
@@ -78,6 +80,8 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
         f"{len(items)} rows" + (f", {len(held)} to validate" if held else "") + (f"; left out: {long}" if long.count else "")
     )
     trainer = Trainer(cfg, folder, algo, model, items, held)
+    if said := trainer.about_prompts():
+        folder.note(said)
     trainer.restore(saved)
     trainer.train(started)
     meta = {"algo": name, "max_length": template.max_length, "eos": cfg.eos, "seed": cfg.seed, **trainer.reward_scale(items)}
@@ -85,7 +89,8 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
     return {
         "checkpoint": str(folder.checkpoint), "rows": len(items), "left_out": long.count, "steps": trainer.total,
         "train": trainer.last, "validation": trainer.best, "best_step": trainer.best_step, "precision": model.precision,
-        "parameters": sum(p.numel() for p in model.module.parameters()), "train_seconds": round(trainer.seconds, 2),
+        "shared_prompts": trainer.shared, "parameters": sum(p.numel() for p in model.module.parameters()),
+        "train_seconds": round(trainer.seconds, 2),
     }  # fmt: skip
 
 
@@ -133,6 +138,8 @@ class Trainer:
         items: Sequence[Item], held: Sequence[Item],
     ) -> None:  # fmt: skip
         self.cfg, self.folder, self.algo, self.model, self.items, self.held = cfg, folder, algo, model, items, held
+        pairs = [item for item in (*items, *held) if isinstance(item, TokenPair)]
+        self.shared = bool(pairs) and isinstance(model, ScalarModel) and shares_prompts(model, pairs)
         self.per_epoch = math.ceil(len(items) / cfg.rows_per_step)
         self.total = min(math.ceil(self.per_epoch * cfg.epochs), cfg.max_steps or 1 << 60)
         self.parameters: dict[str, nn.Parameter] = {n: p for n, p in model.module.named_parameters() if p.requires_grad}
@@ -143,6 +150,16 @@ class Trainer:
         self.best: dict[str, float] | None = None
         self.best_step: int | None = None
         self.best_weights: dict[str, Tensor] = {}
+
+    def about_prompts(self) -> str:
+        """How the answers of pairs are computed, in words; empty for rows of other kinds."""
+        pairs = [item for item in self.items if isinstance(item, TokenPair)]
+        if not pairs:
+            return ""
+        plain = sum(len(pair.chosen.ids) + len(pair.rejected.ids) for pair in pairs)
+        if not self.shared:
+            return f"both answers have a prompt of their own ({plain} tokens per epoch): this model cannot share one exactly"
+        return f"both answers share their prompt: {sum(map(shared_length, pairs))} tokens per epoch instead of {plain}"
 
     def restore(self, saved: dict[str, Any] | None) -> None:
         """Go on from a saved state."""
@@ -215,13 +232,12 @@ class Trainer:
 
     def _batches(self, items: Sequence[Item]) -> list[Batch]:
         pad = self.model.tokenizer.pad_token_id
-        lengths = [_longest(item) for item in items]
-        rows = [2 if isinstance(item, TokenPair) else 1 for item in items]
+        rows, lengths = zip(*(_size(item, self.shared) for item in items), strict=True)
         parts = microbatches(lengths, self.cfg.tokens_per_microbatch, rows)
         return [move(self.algo.collate([items[i] for i in part], pad), device()) for part in parts]
 
     def _loss(self, batch: Batch) -> tuple[Sums, Metrics]:
-        out = forward(self.model, batch)
+        out = forward(self.model, batch, self.shared)
         return self.algo.loss(out, batch, self.cfg.algo)  # type: ignore[no-any-return]
 
     @torch.no_grad()
@@ -244,22 +260,29 @@ class Trainer:
             return {}
         self.model.module.eval()
         some = [items[i] for i in permutation(len(items), self.cfg.seed, "reference answers")[:512]]
-        scores = torch.cat([forward(self.model, batch).score.cpu() for batch in self._batches(some)])  # type: ignore[union-attr]
+        scores = torch.cat([forward(self.model, batch, self.shared).score.cpu() for batch in self._batches(some)])  # type: ignore[union-attr]
         return {"score_mean": float(scores.mean()), "score_sd": float(scores.std().clamp(min=1e-6))}
 
 
-def forward(model: LanguageModel | ScalarModel, batch: Batch) -> LanguageOut | ScoreOut:
-    """The model's view of a micro-batch."""
+def forward(model: LanguageModel | ScalarModel, batch: Batch, shared: bool) -> LanguageOut | ScoreOut:
+    """The model's view of a micro-batch; `shared`: of pairs, whose prompts are computed once."""
     if isinstance(model, ScalarModel):
+        if shared:
+            return ScoreOut(shared_logits(model, batch.ids, batch.mask, batch.extra["prompt_length"])[:, 0])
         return ScoreOut(model.logits(batch.ids, batch.mask)[:, 0])
     logp, _ = model.logp(batch.ids, batch.mask, batch.loss_mask)
     return LanguageOut(logp)
 
 
-def _longest(item: Item) -> int:
-    if isinstance(item, TokenPair):
-        return max(len(item.chosen.ids), len(item.rejected.ids))
-    return len(_first(item).ids)
+def _size(item: Item, shared: bool) -> tuple[int, int]:
+    """How many rows an item brings into a micro-batch, and the tokens of its longest."""
+    match item:
+        case TokenPair() if shared:
+            return 1, shared_length(item)
+        case TokenPair(chosen=chosen, rejected=rejected):
+            return 2, max(len(chosen.ids), len(rejected.ids))
+        case _:
+            return 1, len(_first(item).ids)
 
 
 def _first(item: Item) -> Tokens:

@@ -80,7 +80,7 @@ class OnlineConfig(Config):
         None, "rewards are clipped to plus or minus this; the clipped share is logged", "reward", gt=0
     )
     value_lr_scale: float = knob(
-        10.0, "learning rate of the value head relative to the policy's: it starts from zero, the policy does not", gt=0
+        10.0, "learning rate of the critic relative to the policy's: a value head starts from zero, the policy does not", gt=0
     )
     critic_warmup: int = knob(0, "first steps that train the value head alone; the policy stays bit-identical", "steps", ge=0)
     max_ratio: float = knob(10.0, "a minibatch whose mean ratio is above this is logged and skipped", gt=1)
@@ -149,7 +149,7 @@ class Loop:
         updates = cfg.steps * cfg.epochs_per_step * cfg.minibatches_per_step
         self.optimiser = Optimiser(self.parameters, cfg.optim, updates, {"value.": cfg.value_lr_scale})
         self.memory: dict[str, float] = algo.init(cfg.algo)
-        self.sampling = Sampling(cfg.max_new_tokens, cfg.temperature, stop_ids(actor.policy))
+        self.sampling = Sampling(cfg.max_new_tokens, cfg.temperature, stop_ids(actor.policy), 4 * cfg.tokens_per_microbatch)
         self.step = 0
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []

@@ -50,18 +50,18 @@ def render(report: Any) -> str:
     that names the keys that do not fit.
     """
     checked = check(report)
-    policy, model = checked["policy"], checked["reward_model"]
+    policy, model, curve = checked["policy"], checked["reward_model"], checked["curve"]
     return _environment().get_template("report.html").render(
         report=checked,
         created=_created(checked["created"]),
         summary=summarise(checked),
         rows=_before_after(policy) if policy else [],
         histogram=policy and _histogram(policy),
-        curves=_curves(policy["curve"]) if policy else [],
-        curve_window=charts.smoothing_window(len(policy["curve"])) if policy else 1,
-        steps=_thinned(policy["curve"]) if policy else [],
-        divergence=_divergence(policy) if policy else [],
-        over_optimised=policy and inference.over_optimised(policy),
+        curves=_curves(curve),
+        curve_window=charts.smoothing_window(len(curve)),
+        steps=_thinned(curve),
+        divergence=_divergence(curve),
+        over_optimised=policy and inference.over_optimised(policy, curve),
         reward_model_charts=_reward_model_charts(model) if model else [],
         longest_stage=max((s["seconds"] for s in checked["stages"] if format.is_finite(s["seconds"])), default=0.0),
     )  # fmt: skip
@@ -185,9 +185,9 @@ def _thinned(curve: list[CurvePoint]) -> list[CurvePoint]:
     return [curve[round(i * (len(curve) - 1) / (TABLE_ROWS - 1))] for i in range(TABLE_ROWS)]
 
 
-def _divergence(policy: Policy) -> list[Chart]:
+def _divergence(curve: list[CurvePoint]) -> list[Chart]:
     """Reward and judge over KL, one above the other; empty where no step was judged."""
-    points = inference.judged_steps(policy["curve"])
+    points = inference.judged_steps(curve)
     if not points:
         return []
     gold = inference.means_over_kl(points, "gold")

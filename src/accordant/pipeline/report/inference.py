@@ -65,7 +65,7 @@ def means_over_kl(points: list[CurvePoint], key: Literal["reward", "gold"]) -> l
     return [(fmean(p["kl"] for p in part), fmean(p[key] for p in part)) for part in parts]
 
 
-def over_optimised(policy: Policy) -> Literal["overall", "late"] | None:
+def over_optimised(policy: Policy, curve: list[CurvePoint]) -> Literal["overall", "late"] | None:
     """Whether the reward rose while the judge's utility clearly fell (Gao et al. 2023, "Scaling Laws for Reward Model
     Overoptimization").
 
@@ -76,7 +76,7 @@ def over_optimised(policy: Policy) -> Literal["overall", "late"] | None:
     gold_gain = policy["gold_gain"]
     if gold_gain and direction(gold_gain["ci95"]) == "down" and direction(policy["reward_gain"]["ci95"]) == "up":
         return "overall"
-    points = judged_steps(policy["curve"])
+    points = judged_steps(curve)
     if len(points) < MIN_JUDGED_STEPS:
         return None
     third = len(points) // 3

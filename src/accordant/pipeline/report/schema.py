@@ -126,7 +126,6 @@ class Policy(TypedDict):
     kl_ci95: Interval
     kl_n: Count
     win_rate: WinRate | None
-    curve: list[CurvePoint]
 
 
 class Example(TypedDict):
@@ -157,6 +156,7 @@ class Report(TypedDict):
     labels: Labels | None
     reward_model: RewardModel | None
     policy: Policy | None
+    curve: list[CurvePoint]
     stopped_because: str | None
     examples: list[Example]
     config: str

@@ -39,7 +39,7 @@ def summarise(report: Report) -> Summary:
         headline = "This run compares no answers before and after training."
         words = tuple(_reward_model_words(report["reward_model"]))
         return Summary("unclear", "No comparison", headline, words, cautions)
-    tone, badge, headline = _verdict(policy)
+    tone, badge, headline = _verdict(policy, over_optimised(policy, report["curve"]))
     return Summary(tone, badge, headline, tuple(_sentences(policy, report["stopped_because"])), cautions)
 
 
@@ -49,8 +49,7 @@ def toxicity_direction(policy: Policy) -> Direction:
     return direction(share_difference(before["toxicity_mean"], before["n"], after["toxicity_mean"], after["n"]))
 
 
-def _verdict(policy: Policy) -> tuple[Tone, str, str]:
-    over = over_optimised(policy)
+def _verdict(policy: Policy, over: Literal["overall", "late"] | None) -> tuple[Tone, str, str]:
     if over == "overall":
         return "bad", "Over-optimised", "The policy learned to please the reward model; its answers got worse."
     if policy["gold_gain"] is None:
@@ -151,7 +150,7 @@ def _cautions(report: Report) -> list[str]:
         )
     if policy is None:
         return words
-    if over_optimised(policy):
+    if over_optimised(policy, report["curve"]):
         words.append(
             "Over-optimisation: the reward rose while the exact judge's utility clearly fell. Stop earlier, raise the "
             "KL coefficient, or train the reward model on newer answers."
