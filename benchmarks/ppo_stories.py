@@ -64,12 +64,13 @@ def main() -> None:
     parser.add_argument("--target", type=float, default=1.9, help="mean reward at which TRL stops")
     parser.add_argument("--lr", type=float, default=3e-5)
     parser.add_argument("--kl-coef", type=float, default=0.2)
+    parser.add_argument("--batches", type=int, default=100, help="TRL's batches of 64 over which its learning rate falls to 0")
     args = parser.parse_args()
     data = os.environ.get("ACCORDANT_DATA")
     if not data:
         sys.exit("ACCORDANT_DATA is not set: give the folder with the stories data and models (docs/data.md)")
     data = str(Path(data).resolve())
-    settings = {"lr": args.lr, "kl_coef": args.kl_coef, "target": args.target}
+    settings = {"lr": args.lr, "kl_coef": args.kl_coef, "target": args.target, "batches": args.batches}
     rows: dict[str, list[dict[str, float]]] = {"accordant": [], "trl": []}
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(args.repeats):

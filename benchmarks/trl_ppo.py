@@ -39,8 +39,8 @@ def main(job: dict) -> None:
 
     policy = AutoModelForCausalLM.from_pretrained(f"{data}/models/stories260k")
     config = PPOConfig(
-        output_dir=job["out"] + ".trl", per_device_train_batch_size=16, gradient_accumulation_steps=1, num_mini_batches=4,
-        num_ppo_epochs=4, total_episodes=64 * 400, response_length=48, temperature=1.0, learning_rate=job["lr"],
+        output_dir=job["out"] + ".trl", per_device_train_batch_size=64, gradient_accumulation_steps=1, num_mini_batches=4,
+        num_ppo_epochs=4, total_episodes=64 * job["batches"], response_length=48, temperature=1.0, learning_rate=job["lr"],
         kl_coef=job["kl_coef"], num_sample_generations=0, report_to=[], logging_steps=1, seed=job["seed"], bf16=False,
         use_cpu=True, save_strategy="no",
     )  # fmt: skip
