@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from accordant.evaluation.policy import Side, compare, examples, gain, histogram
+from accordant.evaluation.policy import Side, compare, gain, histogram
 
 NONE = np.zeros(0)
 
@@ -48,8 +48,3 @@ def test_both_histograms_share_their_bins() -> None:
     assert found["edges"] == pytest.approx(list(range(11)))
     assert found["before"] == [3, *[0] * 9]
     assert found["after"] == [0] * 9 + [2]
-
-
-def test_examples_are_the_first_and_not_the_best() -> None:
-    rows = [{"reward_after": i % 7} for i in range(30)]
-    assert examples(rows) == rows[:10]

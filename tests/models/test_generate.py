@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import PreTrainedTokenizerFast
 
 from accordant.models.generate import Sampling, generate, stop_ids
 from accordant.models.language import LanguageModel
 from accordant.types import Rollout, UserError
 from builders import byte_level_tokenizer
-from tiny import FAMILIES, language_model, random_prompts, sample, tilt, tiny_causal, tiny_llama
+from tiny import language_model, random_prompts, sample, tilt, tiny_llama
 
 
 def draw(model: LanguageModel, prompts: list[list[int]], samples: int = 1, **knobs: object) -> Rollout:
@@ -81,13 +80,9 @@ def test_when_the_others_end_changes_nothing(llama: LanguageModel) -> None:
     assert responses(stopping) == [row[:n] for row, n in zip(responses(going_on), ends, strict=True)]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_rows_of_every_family_sample_from_their_own_distribution(
-    family: str, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_rows_of_every_family_sample_from_their_own_distribution(model_of_family: LanguageModel) -> None:
     """Left padding, the cache and rows that leave early: the log-probability is that of the row alone, uncached."""
-    model = language_model(tiny_causal(tmp_path, tokenizer, family))
-    model.module.eval()
+    model = model_of_family
     rollout = sample(model, temperature=0.9)
     assert len(set(rollout.response_mask.sum(1).tolist())) > 1
     for b in range(len(rollout.ids)):
@@ -99,10 +94,8 @@ def test_rows_of_every_family_sample_from_their_own_distribution(
         torch.testing.assert_close(rollout.logp[b, :length].double(), alone, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_greedy_equals_transformers(family: str, tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    model = language_model(tiny_causal(tmp_path, tokenizer, family))
-    model.module.eval()
+def test_greedy_equals_transformers(model_of_family: LanguageModel) -> None:
+    model = model_of_family
     prompts = random_prompts((3, 8, 5), model.vocabulary)
     stops = list(range(40))
     ours = responses(draw(model, prompts, temperature=0.0, stop_ids=tuple(stops), max_new_tokens=8))

@@ -53,6 +53,8 @@ def test_a_model_against_itself(world: dict[str, Any], tmp_path: Path) -> None:
     samples = json.loads((tmp_path / "samples.json").read_text())
     assert len(samples) == result["n"] == 40
     assert all(sample["before"] == sample["after"] for sample in samples)
+    # The report's examples are the first, not the best.
+    assert json.loads((tmp_path / "evaluation.json").read_text())["examples"] == samples[:10]
 
 
 def test_kl_is_the_summed_log_ratio_of_the_new_answers(world: dict[str, Any], moved: str, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ percentile bootstraps over prompts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,8 +77,3 @@ def histogram(before: Floats, after: Floats, bins: int = 30) -> dict[str, Any]:
         "before": np.histogram(before, edges)[0].tolist(),
         "after": np.histogram(after, edges)[0].tolist(),
     }
-
-
-def examples(rows: Sequence[dict[str, Any]], n: int = 10) -> list[dict[str, Any]]:
-    """The first n: the prompts are in a seeded order, so nothing is picked."""
-    return list(rows[:n])

@@ -17,7 +17,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from accordant.types import UserError
@@ -75,6 +75,18 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
         folder.rename(old)
     temporary.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def copy_weights(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """What the parameters hold now, on the CPU."""
+    return {name: parameter.detach().cpu().clone() for name, parameter in parameters.items()}
+
+
+@torch.no_grad()
+def put_weights(parameters: Mapping[str, nn.Parameter], weights: Mapping[str, Tensor]) -> None:
+    """Give each parameter what `copy_weights` took from it."""
+    for name, parameter in parameters.items():
+        parameter.copy_(weights[name])
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:

@@ -60,19 +60,7 @@ def load_tokenizer(path: str, trust_remote_code: bool = False) -> PreTrainedToke
 
 def load_causal(cfg: ModelConfig, seed: int = 0) -> nn.Module:
     """A causal language model in float32 on the CPU or the accelerator, with fresh adapters if asked."""
-    _check_folder(cfg.path, weights=True)
-
-    def build() -> Any:
-        with _quiet():
-            return AutoModelForCausalLM.from_pretrained(
-                cfg.path,
-                dtype=torch.float32,
-                trust_remote_code=cfg.trust_remote_code,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-            )
-
-    model, report = _loaded(cfg.path, build, "causal language model")
+    model, report = _pretrained(AutoModelForCausalLM, cfg, "causal language model")
     _check_whole(cfg.path, report)
     return _adapted(model, cfg, "CAUSAL_LM", seed).to(device())
 
@@ -85,20 +73,8 @@ def load_scalar(cfg: ModelConfig, pad_id: int, labels: int = 1, seed: int = 0) -
     """
     _check_folder(cfg.path, weights=True)
     trained = any("SequenceClassification" in name for name in _architectures(cfg))
-    options: dict[str, Any] = {} if trained else {"num_labels": labels}
-
-    def build() -> Any:
-        with warnings.catch_warnings(), _quiet():
-            return AutoModelForSequenceClassification.from_pretrained(
-                cfg.path,
-                dtype=torch.float32,
-                trust_remote_code=cfg.trust_remote_code,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                **options,
-            )
-
-    model, report = _loaded(cfg.path, build, "sequence classifier")
+    options = {} if trained else {"num_labels": labels}
+    model, report = _pretrained(AutoModelForSequenceClassification, cfg, "sequence classifier", **options)
     _check_whole(cfg.path, report, fresh_head=not trained)
     model.config.pad_token_id = pad_id
     if not trained:
@@ -188,6 +164,20 @@ def _check_folder(path: str, weights: bool = False) -> None:
         hint = f"; did you mean {folder.parent / close[0]}?" if close else ""
         if path.count("/") != 1 or path.startswith((".", "/", "~")):
             raise UserError(f"no checkpoint folder {path}{hint}")
+
+
+def _pretrained(auto: Any, cfg: ModelConfig, what: str, **options: Any) -> Any:
+    """The model in float32, and transformers' account of which weights it found."""
+    _check_folder(cfg.path, weights=True)
+
+    def build() -> Any:
+        with _quiet():
+            return auto.from_pretrained(
+                cfg.path, dtype=torch.float32, trust_remote_code=cfg.trust_remote_code, output_loading_info=True,
+                ignore_mismatched_sizes=True, **options,
+            )  # fmt: skip
+
+    return _loaded(cfg.path, build, what)
 
 
 def _loaded(path: str, build: Any, what: str) -> Any:

@@ -55,13 +55,17 @@ def minibatches(group: Tensor, parts: int, generator: torch.Generator) -> list[T
     ids, where = torch.unique(group, return_inverse=True)
     n = len(ids)
     if not 1 <= parts <= n or n % parts:
-        nearest = min((d for d in range(1, n + 1) if n % d == 0), key=lambda d: (abs(d - parts), d))
-        raise ValueError(f"{parts} minibatches do not divide {n} groups; the nearest that does is {nearest}")
+        raise ValueError(f"{parts} minibatches do not divide {n} groups; the nearest that does is {nearest_divisor(n, parts)}")
     order = torch.randperm(n, generator=generator)
     place = torch.empty_like(order)
     place[order] = torch.arange(n)
     owner = place[where.cpu()] // (n // parts)
     return [torch.nonzero(owner == part).squeeze(1) for part in range(parts)]
+
+
+def nearest_divisor(n: int, wanted: int) -> int:
+    """The divisor of `n` that is closest to `wanted`, the smaller of two: `nearest_divisor(12, 5) == 4`."""
+    return min((d for d in range(1, n + 1) if n % d == 0), key=lambda d: (abs(d - wanted), d))
 
 
 def take(record: R, index: Tensor, columns: slice | None = None) -> R:

@@ -16,7 +16,7 @@ import torch
 from accordant.config import REQUIRED, Config, knob
 from accordant.data.rows import read
 from accordant.data.template import Template, encode_all, ensure_pad
-from accordant.evaluation.policy import Side, compare, examples
+from accordant.evaluation.policy import Side, compare
 from accordant.models.generate import Sampling, generate, stop_ids
 from accordant.models.language import LanguageModel
 from accordant.models.load import ModelConfig, device
@@ -54,7 +54,7 @@ class Heard:
 
 
 def run(cfg: EvaluateConfig, folder: StageFolder, algo: ModuleType | None, name: str) -> dict[str, Any]:  # noqa: ARG001
-    """Write samples.jsonl and evaluation.json."""
+    """Write samples.json and evaluation.json."""
     rows = read(cfg.prompts, Prompt)
     rows = [rows[i] for i in permutation(len(rows), cfg.seed, "evaluation")]
     before, after = LanguageModel.load(cfg.before), LanguageModel.load(cfg.after)
@@ -71,7 +71,8 @@ def run(cfg: EvaluateConfig, folder: StageFolder, algo: ModuleType | None, name:
     samples = [_sample(i, old, new, first, second) for i in range(len(rows))]
     policy = compare(first, second, kl)
     folder.write_json("samples.json", samples)
-    folder.write_json("evaluation.json", {"policy": policy, "examples": examples(samples)})
+    # The first ten: the prompts are in a seeded order, so nothing is picked.
+    folder.write_json("evaluation.json", {"policy": policy, "examples": samples[:10]})
     b, a = policy["before"], policy["after"]
     folder.note(
         f"reward {b['reward_mean']:.3f} -> {a['reward_mean']:.3f} at {policy['kl']:.2f} nats on {a['n']} held-out prompts"

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from accordant.config import REQUIRED, Config, knob
 from accordant.data.rows import read
 from accordant.data.template import Template, encode_all, ensure_pad
-from accordant.models.checkpoint import load_state, save_checkpoint, save_state
+from accordant.models.checkpoint import copy_weights, load_state, put_weights, save_checkpoint, save_state
 from accordant.models.language import LanguageModel
 from accordant.models.load import ModelConfig, device
 from accordant.models.optim import NotFinite, OptimConfig, Optimiser
@@ -166,7 +166,7 @@ class Trainer:
         if saved is None:
             self.folder.rewind_metrics(0)
             return
-        self._set_weights(saved["weights"])
+        put_weights(self.parameters, saved["weights"])
         self.optimiser.restore(saved["optimiser"])
         self.step, self.seconds, self.last = saved["step"], saved["seconds"], saved["last"]
         self.best, self.best_step, self.best_weights = saved["best"], saved["best_step"], saved["best_weights"]
@@ -175,18 +175,11 @@ class Trainer:
 
     def save(self) -> None:
         save_state(self.folder.state, {
-            "weights": self.weights(), "optimiser": self.optimiser.state(), "step": self.step, "seconds": self.seconds,
-            "last": self.last, "best": self.best, "best_step": self.best_step, "best_weights": self.best_weights,
+            "weights": copy_weights(self.parameters), "optimiser": self.optimiser.state(),
+            "step": self.step, "seconds": self.seconds, "last": self.last,
+            "best": self.best, "best_step": self.best_step, "best_weights": self.best_weights,
             "precision": self.model.precision,
         })  # fmt: skip
-
-    def weights(self) -> dict[str, Tensor]:
-        return {n: p.detach().cpu().clone() for n, p in self.parameters.items()}
-
-    def _set_weights(self, weights: dict[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(weights[name])
 
     def train(self, started: float) -> None:
         """All steps that are left; the best weights (or the last ones, without validation) are in the model at the end."""
@@ -200,7 +193,7 @@ class Trainer:
                 if self.step % self.cfg.save_every == 0 and self.step < self.total:
                     self.save()
         if self.best_weights:
-            self._set_weights(self.best_weights)
+            put_weights(self.parameters, self.best_weights)
 
     def one_step(self) -> None:
         """Rows of this step -> new weights; validation where it is due."""
@@ -250,7 +243,7 @@ class Trainer:
         means = meter.means()
         criterion = next(iter(means))
         if self.best is None or means[criterion] < self.best[criterion]:
-            self.best, self.best_step, self.best_weights = means, self.step, self.weights()
+            self.best, self.best_step, self.best_weights = means, self.step, copy_weights(self.parameters)
         return means
 
     @torch.no_grad()

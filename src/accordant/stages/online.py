@@ -25,13 +25,13 @@ from accordant.config import REQUIRED, Config, knob
 from accordant.data.rows import read
 from accordant.data.template import Template, encode_all, ensure_pad
 from accordant.models.actor import Actor
-from accordant.models.checkpoint import load_state, save_checkpoint, save_state
+from accordant.models.checkpoint import copy_weights, load_state, put_weights, save_checkpoint, save_state
 from accordant.models.critic import CriticConfig, load_critic
 from accordant.models.generate import Sampling, check_context, generate, stop_ids
 from accordant.models.language import LanguageModel
 from accordant.models.load import ModelConfig, device
 from accordant.models.optim import NotFinite, OptimConfig, Optimiser
-from accordant.ops.batching import microbatches, minibatches, move, take, take_rollout
+from accordant.ops.batching import microbatches, minibatches, move, nearest_divisor, take, take_rollout
 from accordant.ops.kl import sequence_kl
 from accordant.rewards import Reward, RewardConfig
 from accordant.rewards import load as load_reward
@@ -82,7 +82,7 @@ class OnlineConfig(Config):
     value_lr_scale: float = knob(
         10.0, "learning rate of the critic relative to the policy's: a value head starts from zero, the policy does not", gt=0
     )
-    critic_warmup: int = knob(0, "first steps that train the value head alone; the policy stays bit-identical", "steps", ge=0)
+    critic_warmup: int = knob(0, "first steps that train the critic alone; the policy stays bit-identical", "steps", ge=0)
     max_ratio: float = knob(10.0, "a minibatch whose mean ratio is above this is logged and skipped", gt=1)
     save_every: int = knob(10, "steps between saved states", "steps", gt=0)
     seed: int = knob(0, "seed of prompts, sampling and minibatches")
@@ -117,8 +117,7 @@ def check(cfg: OnlineConfig, algo: ModuleType, name: str) -> None:
     if cfg.samples_per_prompt < algo.MIN_SAMPLES_PER_PROMPT:
         raise UserError(f"{name} needs samples_per_prompt >= {algo.MIN_SAMPLES_PER_PROMPT}, found {cfg.samples_per_prompt}")
     if cfg.prompts_per_step % cfg.minibatches_per_step:
-        good = min((d for d in range(1, cfg.prompts_per_step + 1) if cfg.prompts_per_step % d == 0),
-                   key=lambda d: abs(d - cfg.minibatches_per_step))  # fmt: skip
+        good = nearest_divisor(cfg.prompts_per_step, cfg.minibatches_per_step)
         raise UserError(
             f"minibatches_per_step={cfg.minibatches_per_step} does not divide prompts_per_step={cfg.prompts_per_step}; "
             f"the nearest that does is {good}"
@@ -160,7 +159,7 @@ class Loop:
     def restore(self, saved: dict[str, Any] | None) -> None:
         """Go on from a saved state; everything random is a function of (seed, step), so nothing else is needed."""
         if saved is not None:
-            self._set_weights(saved["weights"])
+            put_weights(self.parameters, saved["weights"])
             self.optimiser.restore(saved["optimiser"])
             self.memory, self.step, self.seconds = saved["memory"], saved["step"], saved["seconds"]
             self.before = saved["before"]
@@ -170,17 +169,9 @@ class Loop:
 
     def save(self) -> None:
         save_state(self.folder.state, {
-            "weights": self._weights(), "optimiser": self.optimiser.state(), "memory": self.memory, "step": self.step,
-            "seconds": self.seconds, "before": self.before, "precision": self.actor.policy.precision,
+            "weights": copy_weights(self.parameters), "optimiser": self.optimiser.state(), "memory": self.memory,
+            "step": self.step, "seconds": self.seconds, "before": self.before, "precision": self.actor.policy.precision,
         })  # fmt: skip
-
-    def _weights(self) -> dict[str, Tensor]:
-        return {n: p.detach().cpu().clone() for n, p in self.parameters.items()}
-
-    def _set_weights(self, weights: dict[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(weights[name])
 
     # --- the loop ---
 
@@ -217,7 +208,7 @@ class Loop:
         clock.mark("models")
         stop = self._stop(row)
         if stop is None:
-            self.before = self._weights() if self.cfg.stop.kl is not None else None
+            self.before = copy_weights(self.parameters) if self.cfg.stop.kl is not None else None
             targets, self.memory, prepared = self.algo.prepare(step, self.memory, self.cfg.algo)  # 5
             row |= {name: total / count for name, (total, count) in prepared.items()} | shaping
             row |= self.update(rollout, targets)  # 6, 7
@@ -350,7 +341,7 @@ class Loop:
         stop = self.cfg.stop
         if stop.kl is not None and row["kl"] > stop.kl:
             if self.before is not None:
-                self._set_weights(self.before)
+                put_weights(self.parameters, self.before)
             return (
                 f"the KL budget was spent ({row['kl']:.2f} nats > stop.kl={stop.kl:g}); the weights of the step before are kept"
             )
