@@ -6,6 +6,7 @@ through, and blind to padding, so that any dependence on the padding or on the s
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -26,13 +27,15 @@ from accordant.types import (
     Step,
     TokenLabel,
     TokenPair,
+    TokenRanking,
+    TokenRating,
     Tokens,
 )
 from steps import random_rollout, random_scored, random_valued
 
 VOCABULARY = 20
 ITEMS = 8
-OFFLINE = {"ROWS", "HEAD", "Config", "collate", "counts", "loss"}
+OFFLINE = {"ROWS", "HEAD", "Config", "check", "collate", "counts", "loss"}
 ONLINE = {"NEEDS_VALUE", "MIN_SAMPLES_PER_PROMPT", "Config", "Targets", "init", "prepare", "counts", "loss"}
 SPLITS = [
     [[0, 1, 2, 3, 4, 5, 6, 7]],
@@ -54,13 +57,15 @@ def configs(module: ModuleType) -> dict[str, config.Config]:
             on[name] = True
         elif info.default is None:
             on[name] = 0.5
+        elif info.default == "lose":
+            on[name] = "exclude"
         elif info.default == 0.0:
             on[name] = 0.25
     return {"defaults": module.Config(), "all on": module.Config(**on)}
 
 
 CASES = [(name, which) for name in algos.ALGOS for which in ("defaults", "all on")]
-SCALAR_PAIRS = [name for name in algos.OFFLINE if algos.load(name).HEAD == "scalar" and "Pair" in algos.load(name).ROWS]
+SEVERAL = [name for name in algos.OFFLINE if {"Pair", "Ranking"} & set(algos.load(name).ROWS)]
 
 
 def tokens(rng: random.Random) -> Tokens:
@@ -73,6 +78,21 @@ def token_pair(rng: random.Random) -> TokenPair:
     return TokenPair(tokens(rng), tokens(rng), margin=rng.random(), weight=rng.uniform(0.5, 2))
 
 
+def token_ranking(rng: random.Random) -> TokenRanking:
+    """Three answers to one prompt: strictly ranked, with a tie, with rejects."""
+    level, rejected = rng.choice([((1, 0, 2), ()), ((0, 1, 0), ()), ((1, 0, 1), (0, 2)), ((1, 0, 2), (2,))])
+    return TokenRanking(tuple(tokens(rng) for _ in level), level, tuple(k in rejected for k in range(3)))
+
+
+def token_rating(rng: random.Random) -> TokenRating:
+    return TokenRating(tokens(rng), (rng.gauss(0, 1), rng.choice([rng.gauss(0, 1), math.nan])))
+
+
+def outputs_of(module: ModuleType) -> int:
+    """As many as the ratings of `token_rating`, else one."""
+    return 2 if "Rating" in module.ROWS else 1
+
+
 def token_label(rng: random.Random) -> TokenLabel:
     return TokenLabel(tokens(rng), rng.randrange(2))
 
@@ -82,6 +102,9 @@ MAKERS: dict[str, Callable[[random.Random], Any]] = {
     "Document": tokens,
     "Pair": token_pair,
     "Labelled": token_label,
+    "Thumb": token_label,
+    "Ranking": token_ranking,
+    "Rating": token_rating,
 }
 """How to make the token form of each row kind. A row kind that is not here yet fails the tests by its name."""
 
@@ -104,7 +127,8 @@ def next_token(w: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.
 
 def view_of_batch(module: ModuleType, w: torch.Tensor, batch: Batch) -> LanguageOut | ScoreOut:
     if module.HEAD == "scalar":
-        return ScoreOut((w[batch.ids, VOCABULARY] * batch.mask).sum(1))
+        scores = [(w[batch.ids, VOCABULARY - a] * batch.mask).sum(1) for a in range(outputs_of(module))]
+        return ScoreOut(torch.stack(scores, dim=1))
     return LanguageOut(torch.where(batch.loss_mask, next_token(w, batch.ids)[0], 0.0))
 
 
@@ -196,11 +220,14 @@ def test_the_contract_is_there(name: str) -> None:
         assert module.MIN_SAMPLES_PER_PROMPT >= 1
 
 
-@pytest.mark.parametrize("name", SCALAR_PAIRS)
-def test_a_batch_of_pairs_for_a_scalar_head_knows_where_its_answers_begin(name: str) -> None:
+@pytest.mark.parametrize("name", SEVERAL)
+def test_a_batch_of_several_answers_to_a_prompt_knows_where_they_begin(name: str) -> None:
     module = algos.load(name)
-    items = [token_pair(random.Random(seed)) for seed in range(3)]
-    assert module.collate(items, 0).extra["prompt_length"].tolist() == [item.chosen.prompt_length for item in items]
+    items = [MAKERS[module.ROWS[0]](random.Random(seed)) for seed in range(3)]
+    batch = module.collate(items, 0)
+    assert batch.extra["prompt_length"].tolist() == [item.answers[0].prompt_length for item in items]
+    rows = [answer.ids for answers in zip(*(item.answers for item in items), strict=True) for answer in answers]
+    assert [tuple(ids[mask].tolist()) for ids, mask in zip(batch.ids, batch.mask, strict=True)] == rows
 
 
 @pytest.mark.parametrize("name", algos.ALGOS)

@@ -95,14 +95,29 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Thumb:
+    """A thumb up or down for one answer, with nothing to compare it to. `Thumb("2+2=", "4", up=True)`."""
+
+    prompt: PromptText
+    completion: str
+    up: bool
+    labeler: str = "?"
+    source: Source = MADE
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
-    """`chosen` was preferred to `rejected`. `margin` >= 0 in reward units, `weight` > 0 is the label's confidence."""
+    """`chosen` was preferred to `rejected`. `margin` >= 0 in reward units, `weight` > 0 is the label's confidence.
+
+    `tie`: the two were judged equally good, and which of them is called chosen means nothing.
+    """
 
     prompt: PromptText
     chosen: str
     rejected: str
     margin: float = 0.0
     weight: float = 1.0
+    tie: bool = False
     source: Source = MADE
 
 
@@ -142,7 +157,7 @@ class Answer:
     finished: bool
 
 
-Row: TypeAlias = "Prompt | Document | Chat | Labelled | Pair | Ranking | Rating"
+Row: TypeAlias = "Prompt | Document | Chat | Labelled | Thumb | Pair | Ranking | Rating"
 
 
 # --- station 2: tokens -----------------------------------------------------------------------------------------------
@@ -173,6 +188,20 @@ class TokenPair:
     rejected: Tokens
     margin: float
     weight: float
+    tie: bool = False
+
+    @property
+    def answers(self) -> tuple[Tokens, Tokens]:
+        return self.chosen, self.rejected
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRanking:
+    """The K answers of a `Ranking`, each with the prompt before it. `level[k]`: 0 = best, equal = tied."""
+
+    answers: tuple[Tokens, ...]
+    level: tuple[int, ...]
+    rejected: tuple[bool, ...]  # marked F; all of them share the last level
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +210,14 @@ class TokenLabel:
 
     tokens: Tokens
     label: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRating:
+    """An answer with its ratings in the order of the model's outputs, standardised; nan where one is missing."""
+
+    tokens: Tokens
+    scores: tuple[float, ...]
 
 
 # --- stations 3-5: a step of online training -------------------------------------------------------------------------
@@ -264,7 +301,8 @@ class ActorCriticOut:
 class Batch:
     """A micro-batch of an offline algorithm: N rows right-padded to L tokens, and per-item numbers of the algorithm's own.
 
-    An item is one row, or the two rows of a pair (chosen rows first, then the rejected ones in the same order).
+    An item is one row, or the K answers to one prompt (a pair is K = 2). All items of a batch have equally many: the first
+    answers of all items, then the second ones in the same order, and so on.
     """
 
     ids: torch.Tensor  # (N, L) int64
@@ -284,7 +322,7 @@ class LanguageOut:
 class ScoreOut:
     """A scalar model's view of a `Batch`."""
 
-    score: torch.Tensor  # (N,) float32
+    score: torch.Tensor  # (N, A) float32, A outputs; 1 but for models of several attributes
 
 
 Sums: TypeAlias = "dict[str, torch.Tensor]"

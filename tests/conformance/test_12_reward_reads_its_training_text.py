@@ -38,7 +38,7 @@ def test_pairs(reward_model: str) -> None:
     raw = score_tokens(model, [p.chosen for p in trained] + [p.rejected for p in trained], 10_000)[:, 0]
     answers = [Answer(t[0], t[1], True) for t in TEXTS] + [Answer(t[0], t[2], True) for t in TEXTS]
     rolled = load(ModelReward(path=reward_model))(answers)
-    torch.testing.assert_close(rolled, (raw - meta["score_mean"]) / meta["score_sd"], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(rolled, (raw - meta["score_mean"][0]) / meta["score_sd"][0], atol=1e-5, rtol=1e-5)
 
 
 def test_a_cut_answer_gets_no_forged_end(reward_model: str) -> None:
@@ -52,7 +52,7 @@ def test_a_cut_answer_gets_no_forged_end(reward_model: str) -> None:
     for finished, row in ((True, ids), (False, ids[:-1])):
         with torch.no_grad():
             expected = model(torch.tensor([row])).logits[0, 0]
-        got = reward([Answer(prompt, text, finished)])[0] * meta["score_sd"] + meta["score_mean"]
+        got = reward([Answer(prompt, text, finished)])[0] * meta["score_sd"][0] + meta["score_mean"][0]
         torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
 

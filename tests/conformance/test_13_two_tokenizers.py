@@ -46,4 +46,4 @@ def test_the_reward_model_reads_through_its_own_tokenizer(
         ids = tokenizer(f"{answer.prompt}{answer.completion}").input_ids + [tokenizer.eos_token_id] * answer.finished
         with torch.no_grad():
             score = model(torch.tensor([ids])).logits[0, 0]
-        torch.testing.assert_close(reward, (score - meta["score_mean"]) / meta["score_sd"], atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(reward, (score - meta["score_mean"][0]) / meta["score_sd"][0], atol=1e-3, rtol=1e-3)

@@ -21,7 +21,7 @@ def test_any_gap_is_finite(gap: float, loss: float, slope: float) -> None:
     one = Tokens((1, 2), (False, True), 1)
     batch = reward_pairwise.collate([TokenPair(one, one, 0.0, 1.0)], 0)
     score = torch.tensor([gap, 0.0], requires_grad=True)
-    sums, _ = reward_pairwise.loss(ScoreOut(score), batch, reward_pairwise.Config())
+    sums, _ = reward_pairwise.loss(ScoreOut(score[:, None]), batch, reward_pairwise.Config())
     sums["preference"].backward()
     assert float(sums["preference"].detach()) == pytest.approx(loss)
     assert score.grad is not None

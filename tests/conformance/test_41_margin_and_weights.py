@@ -19,7 +19,7 @@ def step(pairs: list[tuple[float, float, float, float]]) -> tuple[float, list[fl
     """Mean loss and gradient by the scores (chosen ones first) of (chosen, rejected, margin, weight) rows."""
     batch = reward_pairwise.collate([TokenPair(ANSWER, ANSWER, m, w) for _, _, m, w in pairs], 0)
     score = torch.tensor([p[0] for p in pairs] + [p[1] for p in pairs], requires_grad=True)
-    sums, _ = reward_pairwise.loss(ScoreOut(score), batch, CFG)
+    sums, _ = reward_pairwise.loss(ScoreOut(score[:, None]), batch, CFG)
     mean = sums["preference"] / reward_pairwise.counts(batch)["preference"]
     mean.backward()
     assert score.grad is not None
@@ -49,7 +49,7 @@ def test_equal_answers_give_log_two_and_no_net_gradient() -> None:
     """Both rows are one text, so one score: what pulls it up as the chosen one pulls it down as the rejected one."""
     shared = torch.tensor(0.7, requires_grad=True)
     batch = reward_pairwise.collate([TokenPair(ANSWER, ANSWER, 0.0, 1.0)], 0)
-    sums, metrics = reward_pairwise.loss(ScoreOut(torch.stack([shared, shared])), batch, CFG)
+    sums, metrics = reward_pairwise.loss(ScoreOut(torch.stack([shared, shared])[:, None]), batch, CFG)
     sums["preference"].backward()
     assert float(sums["preference"].detach()) == pytest.approx(math.log(2))
     assert shared.grad is not None

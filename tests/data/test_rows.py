@@ -19,6 +19,7 @@ from accordant.types import (
     Ranking,
     Rating,
     Source,
+    Thumb,
     UserError,
 )
 
@@ -348,7 +349,8 @@ KINDS = {
     Document: st.builds(Document, texts),
     Chat: st.builds(Chat, prompts, texts),
     Labelled: st.builds(Labelled, texts, st.integers(0, 9)),
-    Pair: st.builds(Pair, prompts, texts, texts, finite, finite),
+    Pair: st.builds(Pair, prompts, texts, texts, finite, finite, st.booleans()),
+    Thumb: st.builds(Thumb, prompts, texts, st.booleans(), texts),
     Ranking: rankings(),
     Rating: st.builds(Rating, prompts, texts, st.dictionaries(texts, finite, min_size=1), texts),
 }

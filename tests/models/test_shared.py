@@ -13,7 +13,7 @@ from accordant.models import shared
 from accordant.models.scalar import ScalarModel
 from accordant.models.shared import shared_length, shared_logits, shares_prompts
 from accordant.ops.batching import pad_rows
-from accordant.types import TokenPair, Tokens
+from accordant.types import Tokens
 from tiny import CONTEXT, random_prompts, scalar_model, tiny_classifier
 
 SHARING = ("llama", "mistral", "qwen2", "gemma", "gemma2", "gpt2", "gpt_neox", "opt")
@@ -21,20 +21,19 @@ SHAPES = ((3, 2, 4), (20, 12, 30), (9, 40, 38), (1, 1, 1))
 """Tokens of prompt, chosen and rejected; the third is longer than the context of 64 when joined."""
 
 
-def token_pairs(shapes: tuple[tuple[int, int, int], ...] = SHAPES) -> list[TokenPair]:
+def token_pairs(shapes: tuple[tuple[int, int, int], ...] = SHAPES) -> list[tuple[Tokens, ...]]:
     made = []
     for seed, (p, *answers) in enumerate(shapes):
         prompt, *both = random_prompts((p, *answers), 400, seed)
-        rows = [Tokens(tuple(prompt + ids), (False,) * p + (True,) * len(ids), p) for ids in both]
-        made.append(TokenPair(*rows, margin=0.0, weight=1.0))
+        made.append(tuple(Tokens(tuple(prompt + ids), (False,) * p + (True,) * len(ids), p) for ids in both))
     return made
 
 
-def plain_rows(pairs: list[TokenPair]) -> tuple[Tensor, Tensor, Tensor]:
+def plain_rows(pairs: list[tuple[Tokens, ...]]) -> tuple[Tensor, Tensor, Tensor]:
     """ids, mask and prompt lengths as a batch of pairs has them: the chosen rows, then the rejected ones."""
-    rows = [pair.chosen.ids for pair in pairs] + [pair.rejected.ids for pair in pairs]
+    rows = [answer.ids for answers in zip(*pairs, strict=True) for answer in answers]
     mask = pad_rows([[True] * len(row) for row in rows], False, dtype=torch.bool)
-    return pad_rows(rows, 3), mask, torch.tensor([pair.chosen.prompt_length for pair in pairs])
+    return pad_rows(rows, 3), mask, torch.tensor([answers[0].prompt_length for answers in pairs])
 
 
 def gradients(model: ScalarModel, scores: Tensor) -> dict[str, Tensor]:

@@ -191,7 +191,7 @@ def test_sharing_prompts_trains_the_same_reward_model(
         "tokens_per_microbatch": 200, "max_length": 64, "optim": {"lr": 1e-3},
     }  # fmt: skip
     shared = run_stage("reward_pairwise", tmp_path / "shared", **values)
-    monkeypatch.setattr(offline, "shares_prompts", lambda model, pairs: False)  # noqa: ARG005
+    monkeypatch.setattr(offline, "shares_prompts", lambda model, items: False)  # noqa: ARG005
     plain = run_stage("reward_pairwise", tmp_path / "plain", **values)
     assert (shared["shared_prompts"], plain["shared_prompts"]) == (True, False)
     first, second = weights(shared["checkpoint"]), weights(plain["checkpoint"])
@@ -202,8 +202,8 @@ def test_sharing_prompts_trains_the_same_reward_model(
     for mine, theirs in zip(metrics(tmp_path / "shared"), metrics(tmp_path / "plain"), strict=True):
         assert mine == pytest.approx(theirs, abs=1e-3)
     said = [(tmp_path / name / "log.txt").read_text() for name in ("shared", "plain")]
-    (saved,) = re.findall(r"both answers share their prompt: (\d+) tokens per epoch instead of (\d+)", said[0])
-    assert f"both answers have a prompt of their own ({saved[1]} tokens per epoch)" in said[1]
+    (saved,) = re.findall(r"answers share their prompt: (\d+) tokens per epoch instead of (\d+)", said[0])
+    assert f"every answer has a prompt of its own ({saved[1]} tokens per epoch)" in said[1]
     assert int(saved[0]) < 0.7 * int(saved[1])
 
 

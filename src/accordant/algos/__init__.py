@@ -5,7 +5,8 @@ An **offline** algorithm (rows -> loss) is a module with::
     ROWS      names of the row types that it learns from
     HEAD      "language" or "scalar"
     Config    its knobs
-    collate(items, pad_id) -> Batch          N rows padded together; extra["prompt_length"], (N,), for pairs and a scalar head
+    check(items, cfg) -> str                 what to know about these rows, or ""; UserError: they teach nothing
+    collate(items, pad_id) -> Batch          N rows padded together; extra["prompt_length"], (N,), for answers that share one
     counts(batch) -> {term: count}           what each term is divided by, added up over the whole optimiser step
     loss(out, batch, cfg) -> ({term: sum}, metrics)
 
@@ -31,6 +32,9 @@ OFFLINE: dict[str, str] = {
     "sft": "accordant.algos.sft",
     "reward_classifier": "accordant.algos.reward_classifier",
     "reward_pairwise": "accordant.algos.reward_pairwise",
+    "reward_kwise": "accordant.algos.reward_kwise",
+    "reward_plackett_luce": "accordant.algos.reward_plackett_luce",
+    "reward_regression": "accordant.algos.reward_regression",
 }
 
 ONLINE: dict[str, str] = {

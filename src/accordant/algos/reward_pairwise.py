@@ -1,7 +1,7 @@
-"""A reward model from pairs: Bradley-Terry on the difference of two scores, with a margin and a weight per pair.
+"""A reward model from pairs: Bradley-Terry on the difference of two scores, with a margin, a weight per pair, and ties.
 
-InstructGPT's loss at K = 2 (arXiv 2203.02155, eq. 1); with margins Llama 2's (arXiv 2307.09288, eq. 2). The weighted mean is
-over the weights, so that a pair of weight 2 equals the same pair twice.
+InstructGPT's loss at K = 2 (arXiv 2203.02155, eq. 1); with margins Llama 2's (arXiv 2307.09288, eq. 2); with ties Davidson's
+(1970). The weighted mean is over the weights, so that a pair of weight 2 equals the same pair twice.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import torch
 
 from accordant import config
 from accordant.algos.sft import pad_tokens
-from accordant.ops.preference import pairwise_loss
-from accordant.types import Batch, Metrics, ScoreOut, Sums, TokenPair
+from accordant.ops.preference import tied_pair_loss
+from accordant.types import Batch, Metrics, ScoreOut, Sums, TokenPair, UserError
 
 ROWS = ("Pair",)
 HEAD = "scalar"
@@ -22,9 +22,21 @@ HEAD = "scalar"
 class Config(config.Config):
     """Knobs of the loss."""
 
+    ties: float = config.knob(
+        0.0, "nu: two equal answers tie with probability nu / (2 + nu) (Davidson 1970); 0 = there are no ties", ge=0
+    )
     center: float = config.knob(
         0.0, "weight of (chosen + rejected)^2, which keeps scores around 0 (Eisenstein et al. 2023, arXiv 2312.09244)", ge=0
     )
+
+
+def check(items: Sequence[TokenPair], cfg: Config) -> str:
+    tied = sum(item.tie for item in items)
+    if tied and not cfg.ties:
+        share = tied / len(items)
+        fix = f"set algo.ties={2 * share / (1 - share):.2g} (their share)" if share < 1 else "add pairs that are decided"
+        raise UserError(f"{tied} of {len(items)} pairs are ties, which algo.ties=0 calls impossible: {fix}, or leave them out")
+    return f"{tied} of {len(items)} pairs are ties" if tied else ""
 
 
 def collate(items: Sequence[TokenPair], pad_id: int) -> Batch:
@@ -34,6 +46,7 @@ def collate(items: Sequence[TokenPair], pad_id: int) -> Batch:
         pad_id,
         margin=torch.tensor([item.margin for item in items]),
         weight=torch.tensor([item.weight for item in items]),
+        tie=torch.tensor([item.tie for item in items]),
         prompt_length=torch.tensor([item.chosen.prompt_length for item in items]),
     )
 
@@ -44,18 +57,19 @@ def counts(batch: Batch) -> dict[str, float]:
 
 
 def loss(out: ScoreOut, batch: Batch, cfg: Config) -> tuple[Sums, Metrics]:
-    """-sum w log sigmoid(chosen - rejected - margin)."""
-    chosen, rejected = out.score.chunk(2)
-    weight = batch.extra["weight"]
-    preference = (weight * pairwise_loss(chosen, rejected, batch.extra["margin"])).sum()
+    """-sum w log P(what was said of the pair)."""
+    chosen, rejected = out.score[:, 0].chunk(2)
+    weight, tie = batch.extra["weight"], batch.extra["tie"]
+    preference = (weight * tied_pair_loss(chosen, rejected, batch.extra["margin"], tie, cfg.ties)).sum()
     center = cfg.center * (weight * (chosen + rejected) ** 2).sum()
-    n, total = float(len(weight)), float(weight.sum())
+    decided, total = ~tie, float(weight.sum())
     # A tie between scores is half right: a model that says nothing gets 0.5, not 0. Scores that rounding alone tells apart are
     # tied: where answers share a row, even equal ones are summed in another order.
-    tied = torch.isclose(chosen, rejected, rtol=1e-5, atol=1e-5)
-    right = torch.where(tied, 0.5, (chosen > rejected).float()).sum()
+    same = torch.isclose(chosen, rejected, rtol=1e-5, atol=1e-5)
+    right = torch.where(same, 0.5, (chosen > rejected).float())[decided].sum()
+    n = float(decided.sum())
     return {"preference": preference, "center": center}, {
         "preference": (float(preference.detach()), total),
         "accuracy": (float(right), n),
-        "gap": (float((chosen - rejected).detach().sum()), n),
+        "gap": (float((chosen - rejected)[decided].detach().sum()), n),
     }

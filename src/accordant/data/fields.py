@@ -13,8 +13,8 @@ from accordant.types import Message, PromptText, Role
 Fields: TypeAlias = Mapping[str, object]
 Context: TypeAlias = tuple[Message, ...]
 
-_OPTIONAL = ("prompt", "margin", "weight", "labeler")
-_NEVER_TEXT = ("label", "margin", "weight", "messages", "completions", "ranks", "groups", "scores")
+_OPTIONAL = ("prompt", "margin", "weight", "labeler", "tie")
+_NEVER_TEXT = ("label", "up", "tie", "margin", "weight", "messages", "completions", "ranks", "groups", "scores")
 _TRANSCRIPT_MARKER = "\n\nAssistant:"
 
 
@@ -87,6 +87,18 @@ def _number(value: object, name: str) -> float:
     if not math.isfinite(found):
         raise Bad(f"`{name}` is {found}; it must be finite: leave the field out where nothing is known")
     return found
+
+
+def flag(fields: Fields, name: str, default: bool | None) -> bool:
+    """True or false; the default where the field is absent, unless that is None."""
+    if name not in fields and default is not None:
+        return default
+    if name not in fields:
+        raise Bad(f"`{name}` is missing; the fields are {sorted(fields)}")
+    value = fields[name]
+    if not isinstance(value, bool):
+        raise Bad(f"`{name}` must be true or false, found {shown(value)}")
+    return value
 
 
 def integer(fields: Fields, name: str, least: int) -> int:

@@ -5,9 +5,10 @@ A row is recognised by its fields, the first match deciding:
     ========================================  ==========  ====================================================
     fields                                    becomes     remarks
     ========================================  ==========  ====================================================
-    chosen, rejected, optionally prompt       `Pair`      without a prompt, it is what both answers begin with
+    chosen, rejected, optionally prompt       `Pair`      without a prompt, it is what both answers begin with; tie: true
     prompt, completions, ranks (or groups)    `Ranking`   ranks: 1 = best, equal = tie, null = rejected
     prompt, completion, scores                `Rating`    scores: {"quality": 4.0}
+    prompt, completion, up                    `Thumb`     up: true or false
     prompt, completion                        `Chat`
     messages                                  `Chat`      the last turn is the completion
     text, label                               `Labelled`
@@ -46,6 +47,7 @@ from accordant.types import (
     Rating,
     Row,
     Source,
+    Thumb,
     UserError,
 )
 
@@ -192,6 +194,7 @@ _RECOGNISED: tuple[tuple[tuple[str, ...], type[Row]], ...] = (
     (("completions", "ranks"), Ranking),
     (("completions", "groups"), Ranking),
     (("completion", "scores"), Rating),
+    (("completion", "up"), Thumb),
     (("completion",), Chat),
     (("messages",), Chat),
     (("text", "label"), Labelled),
@@ -203,9 +206,10 @@ _RECOGNISED: tuple[tuple[tuple[str, ...], type[Row]], ...] = (
 _LOST_IF_MISSPELT: dict[type[Row], tuple[str, ...]] = {
     Prompt: ("completion", "completions", "chosen", "rejected"),
     Document: ("label",),
-    Pair: ("margin", "weight"),
+    Pair: ("margin", "weight", "tie"),
     Ranking: ("labeler", "rejected"),
     Rating: ("labeler",),
+    Thumb: ("labeler",),
 }
 
 
@@ -214,6 +218,7 @@ _PART_OF: dict[type[Row], tuple[type[Row], ...]] = {
     Pair: (Prompt,),
     Ranking: (Prompt,),
     Rating: (Prompt, Chat),
+    Thumb: (Prompt, Chat),
     Labelled: (Document,),
 }
 """The kinds that a row of another kind becomes when a field of it is missing."""
@@ -259,6 +264,11 @@ def _rating(fields: Fields, source: Source) -> Rating:
     return Rating(chat.prompt, chat.completion, want.scores(fields, "scores"), want.labeler(fields), source)
 
 
+def _thumb(fields: Fields, source: Source) -> Thumb:
+    chat = _chat(fields, source)
+    return Thumb(chat.prompt, chat.completion, want.flag(fields, "up", default=None), want.labeler(fields), source)
+
+
 def _pair(fields: Fields, source: Source) -> Pair:
     before_chosen, chosen = want.answer(fields, "chosen")
     before_rejected, rejected = want.answer(fields, "rejected")
@@ -273,7 +283,7 @@ def _pair(fields: Fields, source: Source) -> Pair:
         raise Bad(f"`margin` is {margin}; it must be at least 0: swap chosen and rejected instead")
     if weight <= 0:
         raise Bad(f"`weight` is {weight}; it must be above 0: delete the row instead")
-    return Pair(prompt, chosen, rejected, margin, weight, source)
+    return Pair(prompt, chosen, rejected, margin, weight, want.flag(fields, "tie", default=False), source)
 
 
 def _ranking(fields: Fields, source: Source) -> Ranking:
@@ -302,4 +312,5 @@ PARSERS: dict[type[Row], Callable[[Fields, Source], Any]] = {
     Pair: _pair,
     Ranking: _ranking,
     Rating: _rating,
+    Thumb: _thumb,
 }

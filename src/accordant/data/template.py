@@ -10,10 +10,10 @@ where sampling stops. Text that spells a control token is data and never becomes
 hand over already formatted. Nothing is ever cut.
 
 An encoder's tokenizer frames a text in a class and a separator token of its own. A text to be classified is read in that
-frame, as the classifier was trained on it; such a tokenizer need not have an EOS.
+frame, as the classifier was trained on it, and a prompt with its answer in the frame of two texts; messages become lines that
+name their roles, unless the tokenizer has a chat template. Such a tokenizer need not have an EOS.
 
-Left out: training on all the assistant turns of a conversation; encoder-decoder models; cross-encoders, which read two
-texts.
+Left out: training on all the assistant turns of a conversation; encoder-decoder models.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
+from accordant.data.ratings import Scale
+from accordant.stats.rankings import levels
 from accordant.types import (
     MADE,
     Chat,
@@ -32,10 +34,15 @@ from accordant.types import (
     Pair,
     Prompt,
     PromptText,
+    Ranking,
+    Rating,
     Row,
     Source,
+    Thumb,
     TokenLabel,
     TokenPair,
+    TokenRanking,
+    TokenRating,
     Tokens,
     UserError,
 )
@@ -44,7 +51,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Ids: TypeAlias = "tuple[int, ...]"
-Encoded: TypeAlias = "Ids | Tokens | TokenPair | TokenLabel"
+Encoded: TypeAlias = "Ids | Tokens | TokenPair | TokenLabel | TokenRanking | TokenRating"
 RowT = TypeVar("RowT", bound=Row)
 
 # A completion is tokenised behind one of these, and the anchor's own ids are taken off again. Several, because an
@@ -82,6 +89,7 @@ class Template:
         max_length: the model's context in tokens, or less to save memory.
         scored_eos: whether texts to be scored or classified end with EOS when they are finished. False reads for a
             classifier that was trained elsewhere on bare texts. An encoder's texts are framed either way.
+        scale: the attributes of ratings; only needed to encode them.
 
     Raises:
         UserError: the tokenizer has no EOS token and is no encoder's, or `max_length` is below 2.
@@ -90,6 +98,7 @@ class Template:
     tokenizer: PreTrainedTokenizerBase
     max_length: int
     scored_eos: bool = True
+    scale: Scale | None = None
 
     def __post_init__(self) -> None:
         _require_end(self.tokenizer)
@@ -123,7 +132,24 @@ class Template:
             rejected=self._answer(row.prompt, row.rejected, ends=self.scored_eos, source=row.source),
             margin=row.margin,
             weight=row.weight,
+            tie=row.tie,
         )
+
+    def encode_ranking(self, row: Ranking) -> TokenRanking:
+        """All answers as `encode_pair` writes them, with their places. Raises UserError where a place is missing."""
+        answers = tuple(self._answer(row.prompt, text, ends=self.scored_eos, source=row.source) for text in row.completions)
+        rejected = tuple(k in row.rejected for k in range(len(answers)))
+        return TokenRanking(answers, tuple(int(level) for level in levels(row)), rejected)
+
+    def encode_rating(self, row: Rating) -> TokenRating:
+        """The answer as `encode_pair` writes it, with its ratings on `scale`."""
+        assert self.scale is not None, "ratings need a scale: Template(..., scale=Scale.of(rows))"
+        tokens = self._answer(row.prompt, row.completion, ends=self.scored_eos, source=row.source)
+        return TokenRating(tokens, self.scale.targets(row))
+
+    def encode_thumb(self, row: Thumb) -> TokenLabel:
+        """The answer as `encode_pair` writes it; thumbs up is class 1."""
+        return TokenLabel(self._answer(row.prompt, row.completion, ends=self.scored_eos, source=row.source), int(row.up))
 
     def encode_scored(self, prompt: PromptText, completion: str, finished: bool) -> Tokens:
         """What a reward model reads, in training and in rollouts alike; EOS only where the answer was finished."""
@@ -145,11 +171,27 @@ class Template:
     # --- the pieces they are made of ---
 
     def _answer(self, prompt: PromptText, completion: str, *, ends: bool, source: Source) -> Tokens:
+        if _frames(self.tokenizer):
+            return self._framed(prompt, completion, source)
         before, end = self._prompt_ids(prompt, source), self._end(ends)
         lead = "" if isinstance(prompt, str) or completion.startswith(self._answer_lead) else self._answer_lead
         text = lead + completion.removesuffix(self.tokenizer.eos_token)
         after = self._continuation_ids(text) + end
         return Tokens(before + after, (False,) * len(before) + (True,) * len(after), len(before))
+
+    def _framed(self, prompt: PromptText, completion: str, source: Source) -> Tokens:
+        """Prompt and answer as an encoder's tokenizer frames two texts; nothing is trained on."""
+        if isinstance(prompt, str):
+            text = prompt
+        elif self.tokenizer.chat_template is None:
+            text = "\n".join(f"{message.role}: {message.content}" for message in prompt)
+        else:
+            text = self._render(prompt, answering=True, source=source)
+        # Two texts of a frame are words of their own: the space between prompt and answer is the separator.
+        framed = self.tokenizer(text.strip(), completion.strip(), split_special_tokens=True, verbose=False)
+        ids = tuple(framed["input_ids"])
+        first = [part == 1 for part in framed.sequence_ids(0)].index(True)
+        return Tokens(ids, (False,) * len(ids), first)
 
     def _end(self, ends: bool) -> Ids:
         _require_eos(self.tokenizer)
@@ -253,11 +295,11 @@ def encode_all(
     """Encode each row by its type; rows over `template.max_length` tokens are an error, or are left out and named.
 
     Returns:
-        the encoded rows in order (`Prompt` -> ids, `Chat` and `Document` -> `Tokens`, `Pair` -> `TokenPair`,
-        `Labelled` -> `TokenLabel`), and the rows that were left out.
+        the encoded rows in order (`Prompt` -> ids, `Chat` and `Document` -> `Tokens`, `Labelled` and `Thumb` -> `TokenLabel`,
+        `Pair` -> `TokenPair`, `Ranking` -> `TokenRanking`, `Rating` -> `TokenRating`), and the rows that were left out.
 
     Raises:
-        UserError: a row is too long and `on_long` is "error"; no row is left; or a row is of a type with no token form.
+        UserError: a row is too long and `on_long` is "error"; or no row is left.
     """
     encoded: list[Encoded] = []
     long: list[tuple[Source, int]] = []
@@ -281,11 +323,12 @@ def _encoder(row: Row, template: Template) -> Callable[..., Encoded]:
         Prompt: lambda prompt: template._prompt_ids(prompt.prompt, prompt.source),
         Chat: template.encode_chat,
         Pair: template.encode_pair,
+        Ranking: template.encode_ranking,
+        Rating: template.encode_rating,
+        Thumb: template.encode_thumb,
         Labelled: template.encode_labelled,
         Document: template.encode_document,
     }
-    if type(row) not in encoders:
-        raise UserError(f"{row.source}: a {type(row).__name__} has no token form of its own; turn it into pairs first")
     return encoders[type(row)]
 
 
@@ -294,9 +337,9 @@ def _length(tokens: Encoded) -> int:
     match tokens:
         case Tokens(ids=ids):
             return len(ids)
-        case TokenPair(chosen=chosen, rejected=rejected):
-            return max(len(chosen.ids), len(rejected.ids))
-        case TokenLabel(tokens=inner):
+        case TokenPair(answers=answers) | TokenRanking(answers=answers):
+            return max(len(answer.ids) for answer in answers)
+        case TokenLabel(tokens=inner) | TokenRating(tokens=inner):
             return len(inner.ids)
         case _:
             return len(tokens) + 1

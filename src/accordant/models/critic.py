@@ -80,7 +80,9 @@ def load_critic(cfg: CriticConfig, policy: LanguageModel) -> Critic:
     model = ScalarModel.load(own, precision=policy.precision)
     if model.tokenizer.get_vocab() != policy.tokenizer.get_vocab():
         raise UserError(f"critic.path={cfg.path} has another tokenizer than the policy, but reads the policy's tokens")
+    if len(model.labels) > 1:
+        raise UserError(f"critic.path={cfg.path} has {len(model.labels)} outputs, and a critic has one")
     meta = read_meta(cfg.path)
-    # A reward model from pairs is normalised when it is a reward; its values must be on the same scale.
-    scale = (meta["score_mean"], meta["score_sd"]) if meta.get("algo") == "reward_pairwise" else (0.0, 1.0)
+    # A reward model is normalised when it is a reward; its values must be on the same scale.
+    scale = (meta["score_mean"][0], meta["score_sd"][0]) if meta.get("reads") == "prompt and answer" else (0.0, 1.0)
     return Critic(model, cfg.train == "all", *scale)

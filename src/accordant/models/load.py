@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, Literal
@@ -65,17 +65,18 @@ def load_causal(cfg: ModelConfig, seed: int = 0) -> nn.Module:
     return _adapted(model, cfg, "CAUSAL_LM", seed).to(device())
 
 
-def load_scalar(cfg: ModelConfig, pad_id: int, labels: int = 1, seed: int = 0) -> nn.Module:
-    """A model that scores a text: a sequence classifier, or a causal checkpoint with a fresh, small head.
+def load_scalar(cfg: ModelConfig, pad_id: int, outputs: Sequence[str] = ("reward",), seed: int = 0) -> nn.Module:
+    """A model that scores a text: a sequence classifier, or another checkpoint with a fresh, small head of these outputs.
 
     A fresh head starts at standard deviation 1/sqrt(H + 1), so that first scores have unit size (Stiennon et al. 2020,
-    arXiv 2009.01325).
+    arXiv 2009.01325). A trained one keeps its own outputs.
     """
     _check_folder(cfg.path, weights=True)
     trained = any("SequenceClassification" in name for name in _architectures(cfg))
-    options = {} if trained else {"num_labels": labels}
+    names = dict(enumerate(outputs))
+    options = {} if trained else {"id2label": names, "label2id": {name: i for i, name in names.items()}}
     model, report = _pretrained(AutoModelForSequenceClassification, cfg, "sequence classifier", **options)
-    _check_whole(cfg.path, report, fresh_head=not trained)
+    _check_whole(cfg.path, report, "" if trained else model.base_model_prefix)
     model.config.pad_token_id = pad_id
     if not trained:
         head = scalar_head(model)
@@ -188,14 +189,18 @@ def _loaded(path: str, build: Any, what: str) -> Any:
         raise UserError(f"no {what} could be loaded from {path}: {reason}") from error
 
 
-def _check_whole(path: str, report: Mapping[str, Any], fresh_head: bool = False) -> None:
-    """Every weight came from the checkpoint and fits: a weight that did not would be random numbers, without a word."""
+def _check_whole(path: str, report: Mapping[str, Any], fresh_around: str = "") -> None:
+    """Every weight came from the checkpoint and fits: a weight that did not would be random numbers, without a word.
+
+    `fresh_around`: the trunk's name where a head is new; what is outside of it, and an encoder's pooler, may be missing.
+    """
     for name, found, wanted in sorted(report["mismatched_keys"]):
         raise UserError(
             f"{path}: {name} has shape {tuple(found)} in the weights but {tuple(wanted)} by config.json: not a pair"
         )
-    missing = sorted(report["missing_keys"])
-    if missing and not fresh_head:
+    fresh = [n for n in report["missing_keys"] if fresh_around and (not n.startswith(f"{fresh_around}.") or ".pooler." in n)]
+    missing = sorted(set(report["missing_keys"]) - set(fresh))
+    if missing:
         raise UserError(
             f"{path}: the weights lack {missing[0]}{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}: "
             "this checkpoint holds another kind of model"

@@ -9,6 +9,7 @@ Left out: language models (their log-probabilities could be read the same way; n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,7 +18,10 @@ from accordant.models.language import autocast, trunk_of
 from accordant.models.scalar import ScalarModel
 from accordant.ops.batching import pad_rows
 from accordant.ops.shared_prompt import share_prompts
-from accordant.types import TokenPair
+from accordant.types import Tokens
+
+Answers: TypeAlias = "tuple[Tokens, ...]"
+"""The answers to one prompt, each with the prompt before it."""
 
 TOLERANCE = 1e-4  # of scores in float32, absolute and relative: far above rounding, far below what training can use
 
@@ -46,10 +50,10 @@ def shared_logits(model: ScalarModel, ids: Tensor, mask: Tensor, prompt_length: 
 
 
 @torch.no_grad()
-def shares_prompts(model: ScalarModel, pairs: Sequence[TokenPair]) -> bool:
-    """Whether the answers of these pairs get the same scores in one row with their prompt as in rows of their own.
+def shares_prompts(model: ScalarModel, items: Sequence[Answers]) -> bool:
+    """Whether the answers of these items get the same scores in one row with their prompt as in rows of their own.
 
-    Compared in float32, without dropout, on the shortest pair and the longest ones, so that no pair reaches further than what
+    Compared in float32, without dropout, on the shortest item and the longest ones, so that no item reaches further than what
     was compared: whatever a model does from some length on (a sliding window, a table of positions that ends) is met here.
     """
     if not model.causal:
@@ -59,32 +63,31 @@ def shares_prompts(model: ScalarModel, pairs: Sequence[TokenPair]) -> bool:
     training = model.module.training
     model.module.eval()
     try:
-        return all(_same_scores(exact, pair, device) for pair in _extremes(pairs))
+        return all(_same_scores(exact, answers, device) for answers in _extremes(items))
     finally:
         model.module.train(training)
 
 
-def _same_scores(model: ScalarModel, pair: TokenPair, device: torch.device) -> bool:
-    both = (pair.chosen.ids, pair.rejected.ids)
-    ids = pad_rows(both, model.tokenizer.pad_token_id or 0).to(device)
-    mask = pad_rows([[True] * len(row) for row in both], False, dtype=torch.bool).to(device)
+def _same_scores(model: ScalarModel, answers: Answers, device: torch.device) -> bool:
+    ids = pad_rows([answer.ids for answer in answers], model.tokenizer.pad_token_id or 0).to(device)
+    mask = pad_rows([[True] * len(answer.ids) for answer in answers], False, dtype=torch.bool).to(device)
     plain = model.logits(ids, mask)
     try:
-        shared = shared_logits(model, ids, mask, torch.tensor([pair.chosen.prompt_length], device=device))
+        shared = shared_logits(model, ids, mask, torch.tensor([answers[0].prompt_length], device=device))
     except (RuntimeError, TypeError, ValueError, IndexError):
         # The plain rows passed, so it is the mask or the positions that this model refuses, each family in its own words.
         return False
     return torch.allclose(shared, plain, atol=TOLERANCE, rtol=TOLERANCE)
 
 
-def _extremes(pairs: Sequence[TokenPair]) -> list[TokenPair]:
-    """The shortest pair, the one with the longest row of its own, and the one with the longest shared row."""
-    alone = [max(len(pair.chosen.ids), len(pair.rejected.ids)) for pair in pairs]
-    shared = [shared_length(pair) for pair in pairs]
+def _extremes(items: Sequence[Answers]) -> list[Answers]:
+    """The shortest item, the one with the longest row of its own, and the one with the longest shared row."""
+    alone = [max(len(answer.ids) for answer in answers) for answers in items]
+    shared = [shared_length(answers) for answers in items]
     places = {alone.index(min(alone)), alone.index(max(alone)), shared.index(max(shared))}
-    return [pairs[i] for i in sorted(places)]
+    return [items[i] for i in sorted(places)]
 
 
-def shared_length(pair: TokenPair) -> int:
-    """Tokens of the row that holds the prompt once and both answers."""
-    return len(pair.chosen.ids) + len(pair.rejected.ids) - pair.chosen.prompt_length
+def shared_length(answers: Answers) -> int:
+    """Tokens of the row that holds the prompt once and all answers."""
+    return sum(len(answer.ids) - answer.prompt_length for answer in answers) + answers[0].prompt_length

@@ -26,10 +26,11 @@ Reward: TypeAlias = "Callable[[Sequence[Answer]], Tensor]"
 
 
 class ModelReward(Config):
-    """A reward model that was trained on pairs."""
+    """A reward model that was trained on pairs, rankings, ratings or thumbs."""
 
     kind: Literal["model"] = "model"
     path: str = knob(REQUIRED, "reward-model checkpoint", min_length=1)
+    attribute: str | None = knob(None, "of a model of several attributes the one that is the reward; none = the mean of all")
     precision: Literal["auto", "float32", "bfloat16"] = knob("auto", "arithmetic of the forward pass")
     tokens_per_microbatch: int = knob(32_768, "padded tokens scored at once", "tokens", gt=0)
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from accordant.config import REQUIRED, Config, knob
+from accordant.data.ratings import Scale
 from accordant.data.rows import read
 from accordant.data.template import Template, encode_all, ensure_pad
 from accordant.models.checkpoint import copy_weights, load_state, put_weights, save_checkpoint, save_state
@@ -35,9 +36,24 @@ from accordant.ops.batching import microbatches, move
 from accordant.seeds import derive, permutation
 from accordant.stages.folder import StageFolder
 from accordant.stages.gradient import Meter, accumulate, dump_and_stop, total_counts
-from accordant.types import Batch, LanguageOut, Metrics, Row, ScoreOut, Sums, TokenLabel, TokenPair, Tokens, UserError
+from accordant.types import (
+    Batch,
+    Labelled,
+    LanguageOut,
+    Metrics,
+    Rating,
+    Row,
+    ScoreOut,
+    Sums,
+    TokenLabel,
+    TokenPair,
+    TokenRanking,
+    TokenRating,
+    Tokens,
+    UserError,
+)
 
-Item = Tokens | TokenPair | TokenLabel
+Item = Tokens | TokenLabel | TokenRating | TokenPair | TokenRanking
 
 
 class OfflineConfig(Config):
@@ -70,21 +86,28 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
     started = time.monotonic()
     rows = read_rows(cfg.data, algo)
     saved = load_state(folder.state)
-    model = build_model(cfg, algo, rows, saved)
+    scale = Scale.of(ratings) if (ratings := [row for row in rows if isinstance(row, Rating)]) else None
+    model = build_model(cfg, algo, rows, saved, scale.names if scale else ("reward",))
     if said := ensure_pad(model.tokenizer):
         folder.note(said)
-    template = Template(model.tokenizer, _max_length(cfg, model), scored_eos=cfg.eos)
+    template = Template(model.tokenizer, _max_length(cfg, model), scored_eos=cfg.eos, scale=scale)
     items, long = encode_all(rows, template, cfg.on_long)
     held = encode_all(read_rows(cfg.validation, algo), template, cfg.on_long)[0] if cfg.validation else []
     folder.note(
         f"{len(items)} rows" + (f", {len(held)} to validate" if held else "") + (f"; left out: {long}" if long.count else "")
     )
+    if said := algo.check(items, cfg.algo):
+        folder.note(said)
     trainer = Trainer(cfg, folder, algo, model, items, held)
     if said := trainer.about_prompts():
         folder.note(said)
     trainer.restore(saved)
     trainer.train(started)
-    meta = {"algo": name, "max_length": template.max_length, "eos": cfg.eos, "seed": cfg.seed, **trainer.reward_scale(items)}
+    meta = {"algo": name, "max_length": template.max_length, "eos": cfg.eos, "seed": cfg.seed}
+    if isinstance(model, ScalarModel):
+        meta |= {"reads": "text" if isinstance(rows[0], Labelled) else "prompt and answer", **trainer.reward_scale(items)}
+    if scale:
+        meta |= {"target_mean": scale.mean, "target_sd": scale.sd}
     save_checkpoint(folder.checkpoint, model.module, model.tokenizer, meta)
     return {
         "checkpoint": str(folder.checkpoint), "rows": len(items), "left_out": long.count, "steps": trainer.total,
@@ -107,9 +130,9 @@ def read_rows(path: str, algo: ModuleType) -> list[Row]:
 
 
 def build_model(
-    cfg: OfflineConfig, algo: ModuleType, rows: Sequence[Row], saved: dict[str, Any] | None
+    cfg: OfflineConfig, algo: ModuleType, rows: Sequence[Row], saved: dict[str, Any] | None, outputs: Sequence[str]
 ) -> LanguageModel | ScalarModel:
-    """A loaded or a new model of the kind that the algorithm trains."""
+    """A loaded or a new model of the kind that the algorithm trains; a scalar one has these outputs."""
     if (cfg.model is None) == (cfg.scratch is None):
         raise UserError("give either model.path (start from a checkpoint) or scratch (start from nothing), and not both")
     precision = saved["precision"] if saved else None
@@ -120,7 +143,14 @@ def build_model(
     assert cfg.model is not None
     if algo.HEAD == "language":
         return LanguageModel.load(cfg.model, cfg.seed, precision)
-    return ScalarModel.load(cfg.model, labels=1, seed=cfg.seed, precision=precision)
+    model = ScalarModel.load(cfg.model, outputs, cfg.seed, precision)
+    # A head of one output is one reward whatever it is called; several are told apart by their names.
+    if len(model.labels) != len(outputs) or (len(outputs) > 1 and list(model.labels.values()) != list(outputs)):
+        raise UserError(
+            f"{cfg.model.path} has the outputs {', '.join(model.labels.values())}, and these rows need {', '.join(outputs)}: "
+            "start from a language model or an encoder without a head"
+        )
+    return model
 
 
 def _max_length(cfg: OfflineConfig, model: LanguageModel | ScalarModel) -> int:
@@ -138,8 +168,8 @@ class Trainer:
         items: Sequence[Item], held: Sequence[Item],
     ) -> None:  # fmt: skip
         self.cfg, self.folder, self.algo, self.model, self.items, self.held = cfg, folder, algo, model, items, held
-        pairs = [item for item in (*items, *held) if isinstance(item, TokenPair)]
-        self.shared = bool(pairs) and isinstance(model, ScalarModel) and shares_prompts(model, pairs)
+        self.several = [item.answers for item in (*items, *held) if isinstance(item, TokenPair | TokenRanking)]
+        self.shared = bool(self.several) and isinstance(model, ScalarModel) and shares_prompts(model, self.several)
         self.per_epoch = math.ceil(len(items) / cfg.rows_per_step)
         self.total = min(math.ceil(self.per_epoch * cfg.epochs), cfg.max_steps or 1 << 60)
         self.parameters: dict[str, nn.Parameter] = {n: p for n, p in model.module.named_parameters() if p.requires_grad}
@@ -152,14 +182,13 @@ class Trainer:
         self.best_weights: dict[str, Tensor] = {}
 
     def about_prompts(self) -> str:
-        """How the answers of pairs are computed, in words; empty for rows of other kinds."""
-        pairs = [item for item in self.items if isinstance(item, TokenPair)]
-        if not pairs:
+        """Whether the answers to a prompt share it, and the tokens that saves; "" where there are no such answers."""
+        if not self.several:
             return ""
-        plain = sum(len(pair.chosen.ids) + len(pair.rejected.ids) for pair in pairs)
+        plain = sum(len(answer.ids) for answers in self.several for answer in answers)
         if not self.shared:
-            return f"both answers have a prompt of their own ({plain} tokens per epoch): this model cannot share one exactly"
-        return f"both answers share their prompt: {sum(map(shared_length, pairs))} tokens per epoch instead of {plain}"
+            return f"every answer has a prompt of its own ({plain} tokens per epoch): this model cannot share one exactly"
+        return f"answers share their prompt: {sum(map(shared_length, self.several))} tokens per epoch instead of {plain}"
 
     def restore(self, saved: dict[str, Any] | None) -> None:
         """Go on from a saved state."""
@@ -207,7 +236,8 @@ class Trainer:
             accumulate(parts, self._loss, totals, meter)
             norm = self.optimiser.step()
         except NotFinite as error:
-            raise dump_and_stop(error, self.folder.path, self.step, {"ids": [list(_first(i).ids) for i in items]}) from None
+            ids = [list(text.ids) for item in items for text in _texts(item)]
+            raise dump_and_stop(error, self.folder.path, self.step, {"ids": ids}) from None
         self.last = meter.means()
         self.step += 1
         row = {"step": self.step - 1, **self.last, "grad_norm": norm, "lr": lr}
@@ -225,9 +255,12 @@ class Trainer:
 
     def _batches(self, items: Sequence[Item]) -> list[Batch]:
         pad = self.model.tokenizer.pad_token_id
-        rows, lengths = zip(*(_size(item, self.shared) for item in items), strict=True)
-        parts = microbatches(lengths, self.cfg.tokens_per_microbatch, rows)
-        return [move(self.algo.collate([items[i] for i in part], pad), device()) for part in parts]
+        batches: list[Batch] = []
+        for some in _by_answers(items):
+            rows, lengths = zip(*(_size(item, self.shared) for item in some), strict=True)
+            parts = microbatches(lengths, self.cfg.tokens_per_microbatch, rows)
+            batches += [move(self.algo.collate([some[i] for i in part], pad), device()) for part in parts]
+        return batches
 
     def _loss(self, batch: Batch) -> tuple[Sums, Metrics]:
         out = forward(self.model, batch, self.shared)
@@ -247,40 +280,46 @@ class Trainer:
         return means
 
     @torch.no_grad()
-    def reward_scale(self, items: Sequence[Item]) -> dict[str, float]:
-        """Mean and standard deviation of a reward model's scores on its own answers, so that rewards have unit size."""
-        if not isinstance(self.model, ScalarModel):
-            return {}
+    def reward_scale(self, items: Sequence[Item]) -> dict[str, list[float]]:
+        """Mean and standard deviation of each output of a reward model on its own answers, so that rewards have unit size."""
         self.model.module.eval()
         some = [items[i] for i in permutation(len(items), self.cfg.seed, "reference answers")[:512]]
         scores = torch.cat([forward(self.model, batch, self.shared).score.cpu() for batch in self._batches(some)])  # type: ignore[union-attr]
-        return {"score_mean": float(scores.mean()), "score_sd": float(scores.std().clamp(min=1e-6))}
+        return {"score_mean": scores.mean(0).tolist(), "score_sd": scores.std(0).clamp(min=1e-6).tolist()}
 
 
 def forward(model: LanguageModel | ScalarModel, batch: Batch, shared: bool) -> LanguageOut | ScoreOut:
-    """The model's view of a micro-batch; `shared`: of pairs, whose prompts are computed once."""
+    """The model's view of a micro-batch; `shared`: of several answers to each prompt, which is computed once."""
     if isinstance(model, ScalarModel):
         if shared:
-            return ScoreOut(shared_logits(model, batch.ids, batch.mask, batch.extra["prompt_length"])[:, 0])
-        return ScoreOut(model.logits(batch.ids, batch.mask)[:, 0])
+            return ScoreOut(shared_logits(model, batch.ids, batch.mask, batch.extra["prompt_length"]))
+        return ScoreOut(model.logits(batch.ids, batch.mask))
     logp, _ = model.logp(batch.ids, batch.mask, batch.loss_mask)
     return LanguageOut(logp)
 
 
+def _by_answers(items: Sequence[Item]) -> list[list[Item]]:
+    """Items with equally many answers together: a batch is a table of K answers to N prompts."""
+    groups: dict[int, list[Item]] = {}
+    for item in items:
+        groups.setdefault(len(_texts(item)), []).append(item)
+    return list(groups.values())
+
+
 def _size(item: Item, shared: bool) -> tuple[int, int]:
     """How many rows an item brings into a micro-batch, and the tokens of its longest."""
-    match item:
-        case TokenPair() if shared:
-            return 1, shared_length(item)
-        case TokenPair(chosen=chosen, rejected=rejected):
-            return 2, max(len(chosen.ids), len(rejected.ids))
-        case _:
-            return 1, len(_first(item).ids)
+    texts = _texts(item)
+    if shared and len(texts) > 1:
+        return 1, shared_length(texts)
+    return len(texts), max(len(text.ids) for text in texts)
 
 
-def _first(item: Item) -> Tokens:
+def _texts(item: Item) -> tuple[Tokens, ...]:
+    """All that a model reads of an item."""
     match item:
-        case TokenPair(chosen=tokens) | TokenLabel(tokens=tokens):
-            return tokens
+        case TokenPair(answers=answers) | TokenRanking(answers=answers):
+            return answers
+        case TokenLabel(tokens=tokens) | TokenRating(tokens=tokens):
+            return (tokens,)
         case _:
-            return item
+            return (item,)
