@@ -40,7 +40,6 @@ def test_positive_stories_end_with_a_policy_that_plain_transformers_loads(tmp_pa
     assert result(out, "reward_check")["n"] == 1000
     assert result(out, "reward_check")["heldout_accuracy"] >= 0.70
     evaluation = result(out, "evaluation")
-    assert evaluation["reward_after"] > evaluation["reward_before"] + 2
     assert evaluation["n"] == 512
     folder = out / "policy" / "checkpoint"
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
@@ -50,6 +49,9 @@ def test_positive_stories_end_with_a_policy_that_plain_transformers_loads(tmp_pa
     report = json.loads((out / "report.json").read_text())
     assert len(report["examples"]) == 10
     assert report["policy"]["kl_n"] == 512
+    assert report["policy"]["kl"] <= 6.5
+    # More positive by far more than chance, and by half of what such rewards differ between the frozen model's own answers.
+    assert report["policy"]["reward_gain"]["ci95"][0] > 1
 
 
 def test_the_yardstick_is_reached_on_the_median_of_three_seeds(tmp_path: Path) -> None:
