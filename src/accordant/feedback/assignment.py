@@ -1,0 +1,275 @@
+"""Who gets what next, and what becomes of the answer.
+
+An item wants `overlap` answers. A labeler who asks gets a lease on one, in an order of answers that is this labeler's own. A
+lease that runs out frees its place; leases count, so nobody is handed an item that is full. An answer that comes when its place
+has been given away is kept, marked surplus. One person never gets an item twice.
+
+On PostgreSQL the item's row is locked first and its answers are counted in a second statement, which sees what others have
+committed meanwhile (READ COMMITTED); on SQLite the whole write is alone (`store`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+
+from accordant.feedback import payload as payloads
+from accordant.feedback.schema import answer, assignment, draft, guideline, item, item_completion, labeler, project, prompt
+from accordant.feedback.store import Store
+from accordant.types import UserError
+
+SKIPS_HALT = 5
+"""An item that this many people have skipped says something about itself, not about them."""
+_TRIES = 20  # items that others may fill between being looked at and being locked
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a labeler is handed: ids only; texts are looked up by the page. `display` is this labeler's own order."""
+
+    assignment_id: int
+    item_id: int
+    display: tuple[int, ...]
+    leased_until: int
+
+
+def next_task(store: Store, project_id: int, labeler_id: int) -> Task | None:
+    """The labeler's open task, or a new one; None when nothing is left for this person.
+
+    Raises:
+        UserError: there is no such project, or the labeler may not work.
+    """
+    with store.write() as connection:
+        plan = _project(connection, project_id)
+        person = connection.execute(select(labeler).where(labeler.c.id == labeler_id)).one_or_none()
+        if person is None or not person.active:
+            raise UserError("this account is not active: ask an admin of the project")
+        _expire(connection, store.now())
+        held = _held(connection, plan, labeler_id, store.now())
+        if held is not None:
+            return held
+        passed: set[int] = set()
+        for _ in range(_TRIES):
+            found = _choose(connection, plan, person, passed)
+            if found is None:
+                return None
+            chosen, why = found
+            if _room(connection, chosen, plan.overlap):
+                return _lease(store, connection, plan, person, chosen, why)
+            passed.add(chosen.id)
+        return None
+
+
+def submit(
+    store: Store, assignment_id: int, labeler_id: int, payload: Mapping[str, Any], client_uuid: str, ms_spent: int
+) -> int:
+    """Store an answer, or a revision of it, and return the revision's number. Sent twice with one uuid it is stored once.
+
+    Raises:
+        UserError: the task is another person's, the answer is incomplete, or the uuid belongs to another answer.
+    """
+    with store.write() as connection:
+        row = _own(connection, assignment_id, labeler_id, lock=True)
+        before = connection.execute(select(answer).where(answer.c.client_uuid == client_uuid)).one_or_none()
+        if before is not None:
+            if before.assignment_id != assignment_id:
+                raise UserError(f"the submission id {client_uuid} was used for another answer: reload the page")
+            return int(before.revision)
+        thing = connection.execute(select(item).where(item.c.id == row.item_id)).one()
+        plan = _project(connection, thing.project_id)
+        kept = payloads.check(thing.task, payload, row.display, plan.attributes)
+        _expire(connection, store.now())
+        state = _state_after(connection, row, plan.overlap)
+        last = connection.scalar(select(func.max(answer.c.revision)).where(answer.c.assignment_id == assignment_id)) or 0
+        version = connection.scalar(select(func.max(guideline.c.version)).where(guideline.c.project_id == plan.id)) or 0
+        connection.execute(insert(answer).values(
+            assignment_id=assignment_id, revision=last + 1, payload=kept, ms_spent=max(0, int(ms_spent)),
+            client_uuid=client_uuid, guidelines_version=version, created=store.now(),
+        ))  # fmt: skip
+        connection.execute(update(assignment).where(assignment.c.id == assignment_id).values(state=state))
+        connection.execute(draft.delete().where(draft.c.assignment_id == assignment_id))
+        kind = "submit" if last == 0 else "revise"
+        store.log(connection, kind, labeler_id, assignment=assignment_id, item=thing.id, revision=last + 1, state=state)
+        return int(last) + 1
+
+
+def skip(store: Store, assignment_id: int, labeler_id: int, reason: str) -> None:
+    """Give an item back, with the reason; many skips halt it.
+
+    Raises:
+        UserError: the task is another person's or already answered, or no reason is given.
+    """
+    if not reason.strip():
+        raise UserError("say in a word why the task is skipped")
+    with store.write() as connection:
+        row = _own(connection, assignment_id, labeler_id, lock=True)
+        if row.state in ("submitted", "surplus"):
+            raise UserError("this task is already answered: revise the answer instead of skipping it")
+        connection.execute(update(assignment).where(assignment.c.id == assignment_id).values(state="skipped"))
+        store.log(connection, "skip", labeler_id, assignment=assignment_id, item=row.item_id, reason=reason.strip())
+        skipped = connection.scalar(
+            select(func.count()).where(assignment.c.item_id == row.item_id, assignment.c.state == "skipped")
+        )
+        if skipped is not None and skipped >= SKIPS_HALT:
+            why = f"skipped by {skipped} people, lastly because: {reason.strip()}"[:300]
+            connection.execute(update(item).where(item.c.id == row.item_id, item.c.halted.is_(None)).values(halted=why))
+            store.log(connection, "halt", None, item=row.item_id, why=why)
+
+
+def save_draft(store: Store, assignment_id: int, labeler_id: int, payload: Mapping[str, Any]) -> None:
+    """Keep what is on the page so far, as it is; the lease begins anew, for somebody is working."""
+    with store.write() as connection:
+        row = _own(connection, assignment_id, labeler_id)
+        if row.state not in ("leased", "expired"):
+            return
+        where = draft.c.assignment_id == assignment_id
+        values = {"payload": dict(payload), "saved": store.now()}
+        if connection.execute(update(draft).where(where).values(**values)).rowcount == 0:
+            connection.execute(insert(draft).values(assignment_id=assignment_id, **values))
+        if row.state == "leased":
+            thing = connection.execute(select(item).where(item.c.id == row.item_id)).one()
+            until = store.now() + _project(connection, thing.project_id).lease_ms
+            connection.execute(update(assignment).where(assignment.c.id == assignment_id).values(leased_until=until))
+
+
+# --- choosing --------------------------------------------------------------------------------------------------------
+
+
+def _choose(connection: Connection, plan: Row[Any], person: Row[Any], passed: set[int]) -> tuple[Row[Any], str] | None:
+    """An open item with room that this person has not had, and by which rule it was chosen."""
+    done = connection.scalar(_given(plan.id, person.id)) or 0
+    order = plan.order_by
+    if order != "random" and _chance(plan.seed, "order", person.id, done) < plan.random_share:
+        order = "random"
+    wants_gold = _chance(plan.seed, "gold", person.id, done) < plan.gold_share
+    for gold in (True, False) if wants_gold else (False, True):
+        # Gold beyond its share is given only where nothing else is left, and then not at all: it would teach nobody.
+        if gold and not wants_gold:
+            break
+        found = _first(connection, plan, person, order, gold, passed, done)
+        if found is not None:
+            return found, "gold" if gold else order
+    return None
+
+
+def _given(project_id: int, labeler_id: int) -> Any:
+    return (
+        select(func.count())
+        .select_from(assignment.join(item))
+        .where(assignment.c.labeler_id == labeler_id, item.c.project_id == project_id)
+    )
+
+
+def _first(
+    connection: Connection, plan: Row[Any], person: Row[Any], order: str, gold: bool, passed: set[int], done: int
+) -> Row[Any] | None:
+    places = _places().scalar_subquery()
+    mine = select(assignment.c.id).where(assignment.c.item_id == item.c.id, assignment.c.labeler_id == person.id)
+    query = select(item).where(
+        item.c.project_id == plan.id, item.c.halted.is_(None), ~mine.exists(), item.c.id.not_in(passed),
+        item.c.gold.is_not(None) if gold else item.c.gold.is_(None),
+    )  # fmt: skip
+    if not gold:
+        # Gold is for everybody: it is no vote, so there is no number of answers that would be enough.
+        query = query.where(places < plan.overlap)
+    if person.declines:
+        query = query.join(prompt).where(
+            prompt.c.kind.not_in(person.declines), item.c.task.not_in(person.declines),
+            or_(prompt.c.warning.is_(None), prompt.c.warning.not_in(person.declines)),
+        )  # fmt: skip
+    if order == "random" or gold:
+        ids = list(connection.scalars(query.with_only_columns(item.c.id).order_by(item.c.id)))
+        if not ids:
+            return None
+        pick = ids[int(_chance(plan.seed, "item", person.id, done) * len(ids))]
+        return connection.execute(select(item).where(item.c.id == pick)).one()
+    first = item.c.priority.desc() if order == "priority" else places.asc()
+    return connection.execute(query.order_by(first, item.c.id).limit(1)).one_or_none()
+
+
+def _places() -> Any:
+    """How many places of an item are taken: by answers, and by leases (those that ran out have been marked before)."""
+    return select(func.count()).where(assignment.c.item_id == item.c.id, assignment.c.state.in_(("leased", "submitted")))
+
+
+def _room(connection: Connection, chosen: Row[Any], overlap: int) -> bool:
+    """Lock the item, then count again: on PostgreSQL somebody may have been faster."""
+    connection.execute(select(item.c.id).where(item.c.id == chosen.id).with_for_update()).one()
+    taken = connection.scalar(_places().where(item.c.id == chosen.id).select_from(assignment.join(item)).correlate(None))
+    return chosen.gold is not None or (taken or 0) < overlap
+
+
+def _lease(store: Store, connection: Connection, plan: Row[Any], person: Row[Any], chosen: Row[Any], why: str) -> Task:
+    ids = connection.scalars(
+        select(item_completion.c.completion_id).where(item_completion.c.item_id == chosen.id).order_by(item_completion.c.place)
+    )
+    display = sorted(ids, key=lambda one: _chance(plan.seed, "display", person.id, chosen.id, one))
+    until = store.now() + plan.lease_ms
+    result = connection.execute(insert(assignment).values(
+        item_id=chosen.id, labeler_id=person.id, display=display, state="leased", leased_until=until, chosen_by=why,
+        created=store.now(),
+    ))  # fmt: skip
+    (number,) = result.inserted_primary_key or (0,)
+    store.log(connection, "lease", person.id, assignment=number, item=chosen.id, chosen_by=why)
+    return Task(number, chosen.id, tuple(display), until)
+
+
+def _held(connection: Connection, plan: Row[Any], labeler_id: int, now: int) -> Task | None:
+    """The lease that the labeler has, begun anew; or one that ran out on an item that still has room."""
+    query = (
+        select(assignment, item.c.gold)
+        .select_from(assignment.join(item))
+        .where(
+            assignment.c.labeler_id == labeler_id, item.c.project_id == plan.id, item.c.halted.is_(None),
+            assignment.c.state.in_(("leased", "expired")),
+        )
+        .order_by(assignment.c.state.desc(), assignment.c.id)
+    )  # fmt: skip
+    for row in connection.execute(query).all():
+        if row.state == "expired":
+            thing = connection.execute(select(item).where(item.c.id == row.item_id)).one()
+            if not _room(connection, thing, plan.overlap):
+                continue
+        until = now + plan.lease_ms
+        connection.execute(update(assignment).where(assignment.c.id == row.id).values(leased_until=until, state="leased"))
+        return Task(row.id, row.item_id, tuple(row.display), until)
+    return None
+
+
+def _expire(connection: Connection, now: int) -> None:
+    late = and_(assignment.c.state == "leased", assignment.c.leased_until < now)
+    connection.execute(update(assignment).where(late).values(state="expired"))
+
+
+def _state_after(connection: Connection, row: Row[Any], overlap: int) -> str:
+    """What an assignment becomes when its answer comes: surplus where its place was given to somebody else."""
+    if row.state in ("submitted", "surplus"):
+        return str(row.state)  # a revision
+    thing = connection.execute(select(item).where(item.c.id == row.item_id)).one()
+    now = connection.scalar(select(assignment.c.state).where(assignment.c.id == row.id))
+    return "submitted" if now == "leased" or _room(connection, thing, overlap) else "surplus"
+
+
+def _own(connection: Connection, assignment_id: int, labeler_id: int, *, lock: bool = False) -> Row[Any]:
+    query = select(assignment).where(assignment.c.id == assignment_id, assignment.c.labeler_id == labeler_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise UserError(f"task {assignment_id} is not one of yours: open your next task")
+    return row
+
+
+def _project(connection: Connection, project_id: int) -> Row[Any]:
+    row = connection.execute(select(project).where(project.c.id == project_id)).one_or_none()
+    if row is None:
+        raise UserError(f"there is no project {project_id}")
+    return row
+
+
+def _chance(seed: int, *what: object) -> float:
+    """A number in [0, 1) that is the same whenever the same is asked: what a labeler is shown can be found out later."""
+    digest = hashlib.sha256(":".join(map(str, (seed, *what))).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

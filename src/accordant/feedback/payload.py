@@ -1,0 +1,160 @@
+"""What an answer to each kind of task holds, and whether a given one is complete and sensible.
+
+::
+
+    rank           {"groups": [[3], [1, 4], [2]], "rejected": [5]}      completion ids; best group first, ties inside a group
+                   {"cannot_judge": "needs a lawyer"}                   of the whole set, with the reason
+    pair           {"better": 3, "grade": "slightly"} | {"tie": true} | {"both_bad": true} | {"cannot_judge": "..."}
+    likert         {"scores": {"quality": 4, "harmfulness": null}}      1 to 5, null: does not apply
+    thumb          {"up": true}
+    demonstration  {"text": "..."}
+    red_team       {"text": "..."}
+    vet            {"verdict": "accept"} | {"verdict": "edit", "row": {...}} | {"verdict": "reject", "reason": "..."}
+
+Each may carry a `comment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from accordant.types import UserError
+
+GRADES = ("significantly", "better", "slightly", "negligibly")
+"""How much better (Touvron et al. 2023, arXiv 2307.09288, section 3.2.1)."""
+
+SCALE = range(1, 6)
+LONGEST = 100_000  # characters of a text that a labeler writes
+
+Payload: TypeAlias = "Mapping[str, Any]"
+
+
+def check(task: str, payload: object, completions: Sequence[int], attributes: Sequence[str]) -> dict[str, Any]:
+    """The payload as it is stored.
+
+    Args:
+        task: one of `schema.TASKS`.
+        completions: ids of the item's completions.
+        attributes: names of the project's Likert scales.
+
+    Raises:
+        UserError: what is missing, unknown or out of range.
+    """
+    if not isinstance(payload, Mapping):
+        raise UserError(f"an answer is an object with fields, found {type(payload).__name__}")
+    known, read = _TASKS[task]
+    unknown = sorted(set(map(str, payload)) - set(known) - {"comment"})
+    if unknown:
+        raise UserError(f"an answer to a {task} task has no field {unknown[0]!r}; it has {', '.join(known)}")
+    kept = read(payload, list(completions), list(attributes))
+    comment = payload.get("comment")
+    return kept | ({"comment": _text(comment, "comment")} if comment else {})
+
+
+def _rank(payload: Payload, completions: list[int], _: list[str]) -> dict[str, Any]:
+    if "cannot_judge" in payload:
+        return {"cannot_judge": _text(payload["cannot_judge"], "cannot_judge")}
+    groups = [_ids(group, "groups") for group in _list(payload.get("groups"), "groups")]
+    rejected = _ids(payload.get("rejected", []), "rejected")
+    if [] in groups:
+        raise UserError("a group of the ranking is empty: leave it out")
+    placed = sorted([*rejected, *(one for group in groups for one in group)])
+    if placed != sorted(completions):
+        missing = sorted(set(completions) - set(placed))
+        what = f"{len(missing)} of {len(completions)} answers have no place yet" if missing else "an answer has two places"
+        raise UserError(f"{what}: rank each one or mark it F")
+    return {"groups": groups, "rejected": rejected}
+
+
+def _pair(payload: Payload, completions: list[int], _: list[str]) -> dict[str, Any]:
+    given = [name for name in ("better", "tie", "both_bad", "cannot_judge") if payload.get(name)]
+    if len(given) != 1:
+        raise UserError(f"say one of better, tie, both_bad or cannot_judge, found {' and '.join(given) or 'none'}")
+    if given == ["cannot_judge"]:
+        return {"cannot_judge": _text(payload["cannot_judge"], "cannot_judge")}
+    if given != ["better"]:
+        if payload[given[0]] is not True:
+            raise UserError(f"`{given[0]}` must be true or left out, found {payload[given[0]]!r}")
+        return {given[0]: True}
+    if payload["better"] not in completions:
+        raise UserError(f"answer {payload['better']!r} is not one of the two of this task")
+    if payload.get("grade") not in GRADES:
+        raise UserError(f"`grade` is {payload.get('grade')!r}; say how much better: {', '.join(GRADES)}")
+    return {"better": payload["better"], "grade": payload["grade"]}
+
+
+def _likert(payload: Payload, _: list[int], attributes: list[str]) -> dict[str, Any]:
+    scores = payload.get("scores")
+    if not isinstance(scores, Mapping):
+        raise UserError('`scores` must be an object such as {"quality": 4}')
+    if set(scores) != set(attributes):
+        wrong = sorted(set(scores) - set(attributes))
+        missing = sorted(set(attributes) - set(scores))
+        raise UserError(
+            f"unknown attribute {wrong[0]!r}" if wrong else f"not rated yet: {', '.join(missing)} (null: does not apply)"
+        )
+    for name, score in scores.items():
+        if score is not None and (isinstance(score, bool) or score not in SCALE):
+            raise UserError(f"`{name}` is {score!r}; it must be a whole number from {SCALE.start} to {SCALE.stop - 1}, or null")
+    if all(score is None for score in scores.values()):
+        raise UserError("no attribute is rated: rate one, or skip the task with a reason")
+    return {"scores": {name: scores[name] for name in attributes}}
+
+
+def _thumb(payload: Payload, _: list[int], __: list[str]) -> dict[str, Any]:
+    if not isinstance(payload.get("up"), bool):
+        raise UserError(f"`up` must be true or false, found {payload.get('up')!r}")
+    return {"up": payload["up"]}
+
+
+def _written(payload: Payload, _: list[int], __: list[str]) -> dict[str, Any]:
+    return {"text": _text(payload.get("text"), "text")}
+
+
+def _vet(payload: Payload, _: list[int], __: list[str]) -> dict[str, Any]:
+    match payload.get("verdict"):
+        case "accept":
+            return {"verdict": "accept"}
+        case "edit":
+            row = payload.get("row")
+            if not isinstance(row, Mapping) or not row:
+                raise UserError("an edited row must come with its fields, in `row`")
+            return {"verdict": "edit", "row": dict(row)}
+        case "reject":
+            return {"verdict": "reject", "reason": _text(payload.get("reason"), "reason")}
+        case other:
+            raise UserError(f"`verdict` is {other!r}; it must be accept, edit or reject")
+
+
+def _list(value: object, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise UserError(f"`{name}` must be a list, found {value!r}")
+    return value
+
+
+def _ids(value: object, name: str) -> list[int]:
+    found = _list(value, name)
+    if not all(isinstance(one, int) and not isinstance(one, bool) for one in found):
+        raise UserError(f"`{name}` must hold ids of answers, found {found!r}")
+    return found
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(f"`{name}` is empty: write it, or skip the task with a reason")
+    if len(value) > LONGEST:
+        raise UserError(f"`{name}` has {len(value):,} characters; at most {LONGEST:,} are kept: shorten it")
+    return value
+
+
+_Reader: TypeAlias = Callable[[Payload, "list[int]", "list[str]"], "dict[str, Any]"]
+_TASKS: dict[str, tuple[tuple[str, ...], _Reader]] = {
+    "rank": (("groups", "rejected", "cannot_judge"), _rank),
+    "pair": (("better", "grade", "tie", "both_bad", "cannot_judge"), _pair),
+    "likert": (("scores",), _likert),
+    "thumb": (("up",), _thumb),
+    "demonstration": (("text",), _written),
+    "red_team": (("text",), _written),
+    "vet": (("verdict", "row", "reason"), _vet),
+}

@@ -1,0 +1,220 @@
+"""Accounts: invitations, passwords, and a person's right to see and delete what is stored about them.
+
+A password is kept as scrypt's digest (RFC 7914) with its salt and parameters beside it; an invitation's token as its SHA-256,
+so that a backup of the store lets nobody in. Sessions and rate limits are the web application's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from accordant.feedback.schema import answer, assignment, draft, event, invitation, labeler
+from accordant.feedback.store import Store
+from accordant.types import UserError
+
+SHORTEST = 10  # characters of a password
+_SCRYPT = {"n": 2**15, "r": 8, "p": 3}  # 32 MiB: what the OWASP password storage cheat sheet asks for at this p
+_MEMORY = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Person:
+    """An account, without its password."""
+
+    id: int
+    name: str
+    kind: str
+    role: str
+    active: bool
+    strata: Mapping[str, str]
+    declines: tuple[str, ...]
+
+
+def invite(store: Store, role: str = "labeler", days: float = 7, by: int | None = None) -> str:
+    """A token that lets one person make an account, for some days. It is shown once and stored nowhere."""
+    if role not in ("admin", "labeler"):
+        raise UserError(f"the role is {role!r}; it must be admin or labeler")
+    token = secrets.token_urlsafe(24)
+    with store.write() as connection:
+        expires = store.now() + round(days * 86_400_000)
+        connection.execute(insert(invitation).values(token_hash=_hash(token), role=role, expires=expires, created=store.now()))
+        store.log(connection, "invite", by, role=role)
+    return token
+
+
+def join(store: Store, token: str, name: str, password: str, strata: Mapping[str, str] | None = None) -> Person:
+    """Make the account that an invitation promises; the token is used up.
+
+    Raises:
+        UserError: the token is unknown, used or out of date; the name is taken; the password is too short.
+    """
+    _check_password(password)
+    digest = _scrypt(password)  # slow on purpose, so not inside the transaction
+    with store.write() as connection:
+        row = connection.execute(
+            select(invitation).where(invitation.c.token_hash == _hash(token)).with_for_update()
+        ).one_or_none()
+        if row is None or row.used_by is not None or row.expires < store.now():
+            raise UserError("this invitation is not valid any more: ask for a new one")
+        person = _make(store, connection, name, "human", row.role, digest, strata or {})
+        connection.execute(update(invitation).where(invitation.c.id == row.id).values(used_by=person.id))
+        return person
+
+
+def make_admin(store: Store, name: str, password: str) -> Person:
+    """The first account of a new store, made where it runs.
+
+    Raises:
+        UserError: there are accounts already (then an admin invites); the password is too short.
+    """
+    _check_password(password)
+    digest = _scrypt(password)
+    with store.write() as connection:
+        if connection.scalar(select(func.count()).select_from(labeler).where(labeler.c.kind == "human")):
+            raise UserError("this store has accounts already: sign in as an admin and invite")
+        return _make(store, connection, name, "human", "admin", digest, {})
+
+
+def add_ai(store: Store, name: str, by: int | None = None) -> Person:
+    """A labeler that is a model: it cannot sign in, and its answers are never mixed into human agreement unless asked."""
+    with store.write() as connection:
+        return _make(store, connection, name, "ai", "labeler", None, {}, by)
+
+
+def sign_in(store: Store, name: str, password: str) -> Person:
+    """The account of this name and password.
+
+    Raises:
+        UserError: they do not belong together, or the account is closed. Which of these it is stays unsaid, and both take
+            equally long.
+    """
+    with store.read() as connection:
+        row = connection.execute(select(labeler).where(labeler.c.name == name.strip())).one_or_none()
+    known = row.password if row is not None and row.password else _NOBODY
+    right = _matches(password, known)
+    if row is None or not right or not row.active or row.password is None:
+        raise UserError("name and password do not belong together")
+    return _person(row)
+
+
+def close(store: Store, labeler_id: int, by: int | None = None) -> None:
+    """The account can do nothing more; what it said stays. The last admin stays, too.
+
+    Raises:
+        UserError: there is no such account, or it is the last active admin's.
+    """
+    with store.write() as connection:
+        person = _one(connection, labeler_id)
+        admins = connection.scalar(
+            select(func.count()).select_from(labeler).where(labeler.c.role == "admin", labeler.c.active.is_(True))
+        )
+        if person.role == "admin" and person.active and admins == 1:
+            raise UserError("this is the last admin: make another one first")
+        connection.execute(update(labeler).where(labeler.c.id == labeler_id).values(active=False))
+        store.log(connection, "close", by, labeler=labeler_id)
+
+
+def about(store: Store, labeler_id: int) -> dict[str, Any]:
+    """All that is stored about a person: the account, the answers with their revisions, drafts, and events."""
+    with store.read() as connection:
+        row = _one(connection, labeler_id)
+        mine = select(assignment.c.id).where(assignment.c.labeler_id == labeler_id)
+        return {
+            "account": {k: v for k, v in row._mapping.items() if k != "password"},
+            "assignments": _rows(connection, select(assignment).where(assignment.c.labeler_id == labeler_id)),
+            "answers": _rows(connection, select(answer).where(answer.c.assignment_id.in_(mine))),
+            "drafts": _rows(connection, select(draft).where(draft.c.assignment_id.in_(mine))),
+            "events": _rows(connection, select(event).where(event.c.labeler_id == labeler_id)),
+        }  # fmt: skip
+
+
+def forget(store: Store, labeler_id: int) -> None:
+    """Delete all of `about`, at the person's wish: answers, drafts and events go, the account loses its name and closes.
+
+    Raises:
+        UserError: there is no such account, or it is the last active admin's.
+    """
+    close(store, labeler_id, by=labeler_id)
+    with store.write() as connection:
+        mine = select(assignment.c.id).where(assignment.c.labeler_id == labeler_id)
+        connection.execute(delete(answer).where(answer.c.assignment_id.in_(mine)))
+        connection.execute(delete(draft).where(draft.c.assignment_id.in_(mine)))
+        connection.execute(delete(assignment).where(assignment.c.labeler_id == labeler_id))
+        connection.execute(delete(event).where(event.c.labeler_id == labeler_id))
+        nobody = {"name": f"deleted {labeler_id}", "password": None, "strata": {}, "declines": []}
+        connection.execute(update(labeler).where(labeler.c.id == labeler_id).values(**nobody))
+        store.log(connection, "forget", None, labeler=labeler_id)
+
+
+def set_declines(store: Store, labeler_id: int, kinds: tuple[str, ...]) -> None:
+    """The kinds of item (of prompt, of task, of warning) that this person is not given any more."""
+    with store.write() as connection:
+        _one(connection, labeler_id)
+        connection.execute(update(labeler).where(labeler.c.id == labeler_id).values(declines=list(kinds)))
+        store.log(connection, "declines", labeler_id, kinds=list(kinds))
+
+
+def _make(
+    store: Store, connection: Connection, name: str, kind: str, role: str, password: str | None, strata: Mapping[str, str],
+    by: int | None = None,
+) -> Person:  # fmt: skip
+    name = name.strip()
+    if not re.fullmatch(r"[\w .@+-]{1,200}", name):
+        raise UserError(f"the name {name!r} must be 1 to 200 letters, digits, spaces or any of . @ + - _")
+    if connection.scalar(select(labeler.c.id).where(func.lower(labeler.c.name) == name.lower())) is not None:
+        raise UserError(f"the name {name!r} is taken: choose another")
+    values = {
+        "name": name, "kind": kind, "role": role, "password": password, "active": True, "strata": dict(strata), "declines": [],
+        "created": store.now(),
+    }  # fmt: skip
+    (number,) = connection.execute(insert(labeler).values(**values)).inserted_primary_key or (0,)
+    store.log(connection, "join", by if by is not None else number, labeler=number, role=role)
+    return _person(connection.execute(select(labeler).where(labeler.c.id == number)).one())
+
+
+def _one(connection: Connection, labeler_id: int) -> Row[Any]:
+    row = connection.execute(select(labeler).where(labeler.c.id == labeler_id)).one_or_none()
+    if row is None:
+        raise UserError(f"there is no account {labeler_id}")
+    return row
+
+
+def _person(row: Row[Any]) -> Person:
+    return Person(row.id, row.name, row.kind, row.role, row.active, dict(row.strata), tuple(row.declines))
+
+
+def _rows(connection: Connection, query: Any) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _check_password(password: str) -> None:
+    if len(password) < SHORTEST:
+        raise UserError(f"the password has {len(password)} characters; it needs at least {SHORTEST}")
+
+
+def _scrypt(password: str) -> str:
+    salt = secrets.token_bytes(16)
+    digest = hashlib.scrypt(password.encode(), salt=salt, maxmem=_MEMORY, **_SCRYPT)
+    return "$".join(["scrypt", *(str(_SCRYPT[name]) for name in "nrp"), salt.hex(), digest.hex()])
+
+
+def _matches(password: str, stored: str) -> bool:
+    _, n, r, p, salt, digest = stored.split("$")
+    found = hashlib.scrypt(password.encode(), salt=bytes.fromhex(salt), maxmem=_MEMORY, n=int(n), r=int(r), p=int(p))
+    return hmac.compare_digest(found, bytes.fromhex(digest))
+
+
+_NOBODY = "$".join(["scrypt", *(str(_SCRYPT[name]) for name in "nrp"), "00" * 16, "00" * 64])
+"""Checked where there is no such name, so that an answer takes as long as for a wrong password."""
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,146 @@
+"""The store: one database, SQLite by default and PostgreSQL by URL, with the same code.
+
+A write is one transaction. On SQLite it begins with `BEGIN IMMEDIATE`, so that two labelers who ask at once are served one
+after the other; on PostgreSQL the rows in question are locked (`assignment`). The schema's version is checked when the store is
+opened, and a SQLite file is held by one server at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError
+
+from accordant.feedback import schema
+from accordant.types import UserError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_MS = 30_000  # how long a writer waits for the one before it
+
+
+class Store:
+    """An open feedback store. Use `with Store.open(place) as store`."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], int], held: ExitStack) -> None:
+        self.engine = engine
+        self.now = clock
+        self._held = held
+
+    @classmethod
+    def open(cls, place: str | Path, clock: Callable[[], int] | None = None, *, alone: bool = True) -> Store:
+        """Open the store, making a new one or bringing an old one to today's schema.
+
+        Args:
+            place: a file for SQLite, or a URL such as postgresql+psycopg://user@host/name.
+            clock: milliseconds since 1970; another clock is for tests.
+            alone: refuse a SQLite file that another server holds. False for a tool that only reads.
+
+        Raises:
+            UserError: the place cannot be opened, is held by another server, or has a newer schema.
+        """
+        url = str(place) if "://" in str(place) else f"sqlite:///{Path(place).absolute()}"
+        with ExitStack() as undo:
+            try:
+                engine = create_engine(
+                    make_url(url), connect_args={"timeout": BUSY_MS / 1000} if url.startswith("sqlite") else {}
+                )
+                undo.callback(engine.dispose)
+                if engine.dialect.name == "sqlite":
+                    _teach_sqlite(engine)
+                    if alone:
+                        undo.enter_context(_hold(Path(engine.url.database or "")))
+                migrate(engine)
+            except (ArgumentError, ModuleNotFoundError) as error:
+                raise UserError(
+                    f"{place} is no database URL ({error}): give a file, or postgresql+psycopg://user@host/name"
+                ) from error
+            except (DatabaseError, OSError) as error:
+                reason = str(error.orig if isinstance(error, DatabaseError) else error).strip()
+                raise UserError(f"the store {place} cannot be opened: {reason}") from error
+            return cls(engine, clock or (lambda: time.time_ns() // 1_000_000), undo.pop_all())
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is kept whole or not at all; nobody else writes meanwhile on SQLite."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view; writers are not kept waiting."""
+        with self.engine.connect().execution_options(accordant_read=True) as connection:
+            yield connection
+
+    def log(self, connection: Connection, kind: str, labeler_id: int | None, **what: Any) -> None:
+        """Append to the event log, in the transaction of what it tells of."""
+        connection.execute(insert(schema.event).values(at=self.now(), labeler_id=labeler_id, kind=kind, what=what))
+
+    def close(self) -> None:
+        self._held.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _teach_sqlite(engine: Engine) -> None:
+    """WAL, foreign keys, and transactions that take the write lock when they begin and not in their middle."""
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("accordant_read", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _hold(file: Path) -> IO[str]:
+    """A lock beside the file for as long as this process lives; the system lets go of it however the process ends."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lock = file.with_name(f"{file.name}.lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise UserError(f"another server holds {file}: stop it, or give this one a store of its own with --store") from error
+    return lock
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database to today's schema.
+
+    Raises:
+        UserError: it was written by a newer version.
+    """
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    script = ScriptDirectory.from_config(config)
+    with engine.begin() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+        known = {revision.revision for revision in script.walk_revisions()}
+        if found is not None and found not in known:
+            raise UserError(
+                f"the store has schema {found!r}, which this version does not know (it goes up to "
+                f"{script.get_current_head()!r}): update accordant"
+            )
+        if found != script.get_current_head():
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")

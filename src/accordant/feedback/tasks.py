@@ -1,0 +1,157 @@
+"""Getting work in: projects, guidelines, prompts, completions and the items made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select
+
+from accordant.feedback import payload as payloads
+from accordant.feedback.schema import TASKS, completion, guideline, item, item_completion, model, project, prompt
+from accordant.feedback.store import Store
+from accordant.types import MADE, PromptText, Source, UserError
+
+ATTRIBUTES = ("quality", "relevance", "helpfulness", "harmfulness", "correctness", "realism", "comprehensibility")
+_ANSWERS: dict[str, range] = {"rank": range(2, 27), "pair": range(2, 3), "likert": range(1, 2), "thumb": range(1, 2)}
+"""How many completions an item of a task has; the other tasks have none."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A completion: what a model wrote, and how it was asked."""
+
+    text: str
+    model: str = "file"
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One item to make: a prompt, the completions to judge, and what to do with them."""
+
+    task: str
+    prompt: PromptText
+    completions: tuple[Text, ...] = ()
+    criterion: str = ""
+    kind: str = "normal"
+    use_case: str | None = None
+    warning: str | None = None
+    priority: float = 0.0
+    row: Mapping[str, Any] | None = None
+    source: Source = MADE
+
+
+def make_project(
+    store: Store, name: str, guidelines: str, *, overlap: int = 3, seed: int = 0, lease_minutes: float = 30,
+    gold_share: float = 0.05, order_by: str = "random", random_share: float = 0.2, attributes: Sequence[str] = ATTRIBUTES,
+    by: int | None = None,
+) -> int:  # fmt: skip
+    """A new project and the first version of its guidelines; returns its id.
+
+    Raises:
+        UserError: the name is taken or empty, or a number is out of range.
+    """
+    if not name.strip():
+        raise UserError("a project needs a name")
+    if overlap < 1:
+        raise UserError(f"overlap is {overlap}; every item needs at least 1 answer")
+    for label, share in (("gold_share", gold_share), ("random_share", random_share)):
+        if not 0 <= share <= 1:
+            raise UserError(f"{label} is {share}; it is a share between 0 and 1")
+    if order_by not in ("random", "priority", "least_answered"):
+        raise UserError(f"order_by is {order_by!r}; it must be random, priority or least_answered")
+    with store.write() as connection:
+        if connection.scalar(select(project.c.id).where(project.c.name == name.strip())) is not None:
+            raise UserError(f"there is a project {name.strip()!r} already: choose another name")
+        result = connection.execute(insert(project).values(
+            name=name.strip(), seed=seed, overlap=overlap, lease_ms=round(lease_minutes * 60_000), gold_share=gold_share,
+            order_by=order_by, random_share=random_share, attributes=list(attributes), created=store.now(),
+        ))  # fmt: skip
+        (number,) = result.inserted_primary_key or (0,)
+        connection.execute(insert(guideline).values(project_id=number, version=1, text=guidelines, created=store.now()))
+        store.log(connection, "project", by, project=number)
+        return int(number)
+
+
+def revise_guidelines(store: Store, project_id: int, text: str, by: int | None = None) -> int:
+    """The next version of the guidelines; every answer remembers which one it was given under."""
+    with store.write() as connection:
+        last = connection.scalar(select(func.max(guideline.c.version)).where(guideline.c.project_id == project_id))
+        if last is None:
+            raise UserError(f"there is no project {project_id}")
+        version = int(last) + 1
+        connection.execute(insert(guideline).values(project_id=project_id, version=version, text=text, created=store.now()))
+        store.log(connection, "guidelines", by, project=project_id, version=version)
+        return version
+
+
+def add(store: Store, project_id: int, work: Sequence[Work], by: int | None = None) -> list[int]:
+    """Items of these, all or none; returns their ids in order. Each gets a prompt row of its own: equal texts stay apart.
+
+    Raises:
+        UserError: naming the place of the first that is wrong.
+    """
+    for one in work:
+        _check(one)
+    with store.write() as connection:
+        models: dict[str, int] = {}
+        ids = [_add(store, connection, project_id, one, models) for one in work]
+        store.log(connection, "import", by, project=project_id, items=len(ids))
+        return ids
+
+
+def set_gold(store: Store, item_id: int, expected: Mapping[str, Any], by: int | None = None) -> None:
+    """Make an item gold: its answer is known, it is handed out unseen among the others, and it is never exported.
+
+    Raises:
+        UserError: there is no such item, or the expected answer is incomplete.
+    """
+    with store.write() as connection:
+        row = connection.execute(select(item, project.c.attributes).join(project).where(item.c.id == item_id)).one_or_none()
+        if row is None:
+            raise UserError(f"there is no item {item_id}")
+        ids = list(connection.scalars(select(item_completion.c.completion_id).where(item_completion.c.item_id == item_id)))
+        kept = payloads.check(row.task, expected, ids, row.attributes)
+        connection.execute(item.update().where(item.c.id == item_id).values(gold=kept))
+        store.log(connection, "gold", by, item=item_id)
+
+
+def _check(one: Work) -> None:
+    if one.task not in TASKS:
+        raise UserError(f"{one.source}: there is no task {one.task!r}; there are {', '.join(TASKS)}")
+    allowed = _ANSWERS.get(one.task, range(1))
+    if len(one.completions) not in allowed:
+        wanted = f"{allowed.start}" if len(allowed) == 1 else f"{allowed.start} to {allowed.stop - 1}"
+        raise UserError(f"{one.source}: a {one.task} task has {len(one.completions)} completions; it needs {wanted}")
+    if one.task == "vet" and not one.row:
+        raise UserError(f"{one.source}: a row to vet has no fields")
+
+
+def _add(store: Store, connection: Connection, project_id: int, one: Work, models: dict[str, int]) -> int:
+    now = store.now()
+    content = one.prompt if isinstance(one.prompt, str) else [{"role": m.role, "content": m.content} for m in one.prompt]
+    prompt_id = _insert(
+        connection, prompt, project_id=project_id, content=content, kind=one.kind, use_case=one.use_case, warning=one.warning,
+        source=str(one.source), created=now,
+    )  # fmt: skip
+    item_id = _insert(
+        connection, item, project_id=project_id, prompt_id=prompt_id, task=one.task, criterion=one.criterion,
+        priority=one.priority, row=dict(one.row) if one.row else None, created=now,
+    )  # fmt: skip
+    for place, text in enumerate(one.completions):
+        if text.model not in models:
+            known = connection.scalar(select(model.c.id).where(model.c.name == text.model))
+            models[text.model] = known or _insert(connection, model, name=text.model, created=now)
+        completion_id = _insert(
+            connection, completion, prompt_id=prompt_id, model_id=models[text.model], text=text.text,
+            sampling=dict(text.sampling), created=now,
+        )  # fmt: skip
+        connection.execute(insert(item_completion).values(item_id=item_id, place=place, completion_id=completion_id))
+    return item_id
+
+
+def _insert(connection: Connection, table: Any, **values: Any) -> int:
+    (number,) = connection.execute(insert(table).values(**values)).inserted_primary_key or (0,)
+    return int(number)

@@ -1,0 +1,278 @@
+"""Who gets what: overlap is never exceeded, nobody sees an item twice, nothing that was sent is lost or doubled."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import Counter
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from accordant.feedback import people, tasks
+from accordant.feedback.assignment import SKIPS_HALT, Task, next_task, save_draft, skip, submit
+from accordant.feedback.schema import answer, assignment, draft, event, item, item_completion
+from accordant.feedback.store import Store
+from accordant.feedback.tasks import Text, Work
+from accordant.types import UserError
+from clock import Clock
+
+
+def work(n: int, task: str = "rank", answers: int = 3, **fields: Any) -> list[Work]:
+    texts = [tuple(Text(f"answer {k} to {i}", f"model {k}") for k in range(answers)) for i in range(n)]
+    return [Work(task, f"question {i}", some, **fields) for i, some in enumerate(texts)]
+
+
+def project(store: Store, n: int = 6, **options: Any) -> int:
+    number = tasks.make_project(store, "p", "Be fair.", **({"overlap": 2, "gold_share": 0.0} | options))
+    tasks.add(store, number, work(n))
+    return number
+
+
+def labelers(store: Store, n: int) -> list[int]:
+    return [people.add_ai(store, f"labeler {i}").id for i in range(n)]
+
+
+def ranked(task: Task) -> dict[str, Any]:
+    return {"groups": [[one] for one in task.display], "rejected": []}
+
+
+def send(store: Store, task: Task, who: int, payload: dict[str, Any] | None = None, uid: str | None = None) -> int:
+    return submit(store, task.assignment_id, who, payload or ranked(task), uid or str(uuid.uuid4()), 1000)
+
+
+def states(store: Store) -> Counter[str]:
+    with store.read() as connection:
+        return Counter(connection.scalars(select(assignment.c.state)))
+
+
+def test_everybody_gets_every_item_until_it_is_full(store: Store) -> None:
+    number, who = project(store, 6), labelers(store, 3)
+    seen: dict[int, list[int]] = {one: [] for one in who}
+    going = set(who)
+    while going:
+        for one in sorted(going):
+            task = next_task(store, number, one)
+            if task is None:
+                going.discard(one)
+                continue
+            seen[one].append(task.item_id)
+            send(store, task, one)
+    counts = Counter(i for items in seen.values() for i in items)
+    assert set(counts.values()) == {2}
+    assert len(counts) == 6
+    for items in seen.values():
+        assert len(items) == len(set(items)), "the same item twice to one person"
+
+
+def test_an_open_task_is_the_same_until_it_is_done(store: Store, clock: Clock) -> None:
+    number, (one,) = project(store), labelers(store, 1)
+    first = next_task(store, number, one)
+    clock.minutes(10)
+    again = next_task(store, number, one)
+    assert first is not None
+    assert again is not None
+    assert (again.assignment_id, again.display) == (first.assignment_id, first.display)
+    assert again.leased_until == first.leased_until + 600_000
+
+
+def test_a_lease_that_ran_out_frees_its_place_and_a_late_answer_is_surplus(store: Store, clock: Clock) -> None:
+    number, (one, two, three) = project(store, 1), labelers(store, 3)
+    late, kept = next_task(store, number, one), next_task(store, number, two)
+    assert late is not None
+    assert kept is not None
+    assert next_task(store, number, three) is None, "two leases fill an overlap of two"
+    clock.minutes(20)
+    next_task(store, number, two)  # still at work: the lease begins anew
+    clock.minutes(20)
+    third = next_task(store, number, three)
+    assert third is not None
+    assert third.item_id == late.item_id
+    send(store, third, three)
+    send(store, kept, two)
+    assert send(store, late, one) == 1
+    assert states(store) == {"submitted": 2, "surplus": 1}
+
+
+def test_a_late_answer_whose_place_is_still_free_counts(store: Store, clock: Clock) -> None:
+    number, (one,) = project(store, 1), labelers(store, 1)
+    task = next_task(store, number, one)
+    assert task is not None
+    clock.minutes(31)
+    send(store, task, one)
+    assert states(store) == {"submitted": 1}
+
+
+def test_sent_twice_is_stored_once(store: Store) -> None:
+    number, (one, two) = project(store), labelers(store, 2)
+    task = next_task(store, number, one)
+    assert task is not None
+    uid = str(uuid.uuid4())
+    assert send(store, task, one, uid=uid) == send(store, task, one, uid=uid) == 1
+    with store.read() as connection:
+        assert len(connection.execute(select(answer)).all()) == 1
+    other = next_task(store, number, two)
+    assert other is not None
+    with pytest.raises(UserError, match="used for another answer"):
+        send(store, other, two, uid=uid)
+
+
+def test_a_revision_keeps_what_was_said_before(store: Store) -> None:
+    number, (one,) = project(store), labelers(store, 1)
+    task = next_task(store, number, one)
+    assert task is not None
+    first, changed = ranked(task), {"groups": [list(task.display)], "rejected": []}
+    assert send(store, task, one, first) == 1
+    assert tasks.revise_guidelines(store, number, "Be very fair.") == 2
+    assert send(store, task, one, changed) == 2
+    with store.read() as connection:
+        rows = connection.execute(select(answer).order_by(answer.c.revision)).all()
+        kinds = list(connection.scalars(select(event.c.kind).where(event.c.labeler_id == one).order_by(event.c.id)))
+    assert [row.payload for row in rows] == [first, changed]
+    assert [row.guidelines_version for row in rows] == [1, 2]
+    assert kinds[-2:] == ["submit", "revise"]
+
+
+def test_every_labeler_has_an_own_order_and_it_is_kept(store: Store) -> None:
+    number, who = tasks.make_project(store, "p", "", overlap=30, gold_share=0.0), labelers(store, 30)
+    tasks.add(store, number, work(1, answers=4))
+    found = [next_task(store, number, one) for one in who]
+    orders = Counter(task.display for task in found if task)
+    assert sum(orders.values()) == 30
+    assert len(orders) > 12, "24 orders are possible: 30 labelers see most of them"
+    first = Counter(task.display[0] for task in found if task)
+    assert max(first.values()) < 18, "no answer is usually first"
+    with store.read() as connection:
+        stored = {who_: shown for who_, shown in connection.execute(select(assignment.c.labeler_id, assignment.c.display))}
+    assert [tuple(stored[one]) for one in who] == [task.display for task in found if task]
+
+
+def test_anothers_task_can_neither_be_answered_nor_skipped_nor_drafted(store: Store) -> None:
+    number, (one, two) = project(store), labelers(store, 2)
+    task = next_task(store, number, one)
+    assert task is not None
+    for attempt in (
+        lambda: send(store, task, two),
+        lambda: skip(store, task.assignment_id, two, "no"),
+        lambda: save_draft(store, task.assignment_id, two, {}),
+    ):
+        with pytest.raises(UserError, match="not one of yours"):
+            attempt()
+
+
+def test_an_incomplete_answer_changes_nothing(store: Store) -> None:
+    number, (one,) = project(store), labelers(store, 1)
+    task = next_task(store, number, one)
+    assert task is not None
+    with pytest.raises(UserError, match="1 of 3 answers have no place yet"):
+        send(store, task, one, {"groups": [[one_] for one_ in task.display[:2]], "rejected": []})
+    assert states(store) == {"leased": 1}
+
+
+def test_a_draft_survives_and_goes_when_the_answer_comes(store: Store, clock: Clock) -> None:
+    number, (one,) = project(store), labelers(store, 1)
+    task = next_task(store, number, one)
+    assert task is not None
+    for groups in ([], [[task.display[0]]]):
+        clock.minutes(20)  # work goes on past the first lease
+        save_draft(store, task.assignment_id, one, {"groups": groups})
+    with store.read() as connection:
+        assert [row.payload for row in connection.execute(select(draft))] == [{"groups": [[task.display[0]]]}]
+    send(store, task, one)
+    with store.read() as connection:
+        assert connection.execute(select(draft)).all() == []
+    assert states(store) == {"submitted": 1}
+
+
+def test_what_many_skip_is_halted(store: Store) -> None:
+    number, who = project(store, 1, overlap=1), labelers(store, SKIPS_HALT + 1)
+    for one in who[:SKIPS_HALT]:
+        task = next_task(store, number, one)
+        assert task is not None
+        skip(store, task.assignment_id, one, "unreadable")
+    assert next_task(store, number, who[-1]) is None
+    with store.read() as connection:
+        (why,) = connection.scalars(select(item.c.halted))
+    assert why == f"skipped by {SKIPS_HALT} people, lastly because: unreadable"
+
+
+def test_a_declined_kind_is_never_given(store: Store) -> None:
+    number, (one,) = tasks.make_project(store, "p", "", gold_share=0.0), labelers(store, 1)
+    tasks.add(store, number, work(3, kind="red_team"))
+    tasks.add(store, number, work(2, warning="violence"))
+    plain = tasks.add(store, number, work(2))
+    people.set_declines(store, one, ("red_team", "violence"))
+    given = []
+    while (task := next_task(store, number, one)) is not None:
+        given.append(task.item_id)
+        send(store, task, one)
+    assert sorted(given) == plain
+
+
+def test_priority_comes_first_but_for_the_random_share(store: Store) -> None:
+    number, (one,) = project(store, 0, order_by="priority", random_share=0.25), labelers(store, 1)
+    for i in range(80):
+        tasks.add(store, number, work(1, priority=float(i)))
+    chosen = []
+    while (task := next_task(store, number, one)) is not None:
+        send(store, task, one)
+        with store.read() as connection:
+            chosen.append(connection.execute(
+                select(item.c.priority, assignment.c.chosen_by).join(assignment).where(item.c.id == task.item_id)
+            ).one())  # fmt: skip
+    by_rule = [row.priority for row in chosen if row.chosen_by == "priority"]
+    assert by_rule == sorted(by_rule, reverse=True)
+    assert 8 <= sum(row.chosen_by == "random" for row in chosen) <= 34, "80 draws at one in four"
+
+
+def test_gold_comes_among_the_others_at_its_share_and_needs_no_place(store: Store) -> None:
+    number, who = project(store, 60, overlap=1, gold_share=0.2), labelers(store, 2)
+    gold = tasks.add(store, number, work(30))
+    for one in gold:
+        with store.read() as connection:
+            ids = list(connection.scalars(select(item_completion.c.completion_id).where(item_completion.c.item_id == one)))
+        tasks.set_gold(store, one, {"groups": [[i] for i in ids], "rejected": []})
+    given: dict[int, list[int]] = {one: [] for one in who}
+    for one in who:
+        for _ in range(30):
+            task = next_task(store, number, one)
+            assert task is not None
+            given[one].append(task.item_id)
+            send(store, task, one)
+        assert 1 <= sum(i in gold for i in given[one]) <= 13, "30 draws at one in five"
+    assert {states(store)["submitted"]} == {60}
+
+
+def test_a_closed_account_gets_nothing(store: Store) -> None:
+    number, (one,) = project(store), labelers(store, 1)
+    people.close(store, one)
+    with pytest.raises(UserError, match="not active"):
+        next_task(store, number, one)
+    with pytest.raises(UserError, match="no project 99"):
+        next_task(store, 99, one)
+
+
+def test_labelers_who_race_never_overfill_an_item(store: Store) -> None:
+    """Eight at once, an overlap of two, forty items: the last place is given once."""
+    number, who = project(store, 40, order_by="least_answered", random_share=0.3), labelers(store, 8)
+    errors: list[BaseException] = []
+
+    def work_on(one: int) -> None:
+        try:
+            while (task := next_task(store, number, one)) is not None:
+                send(store, task, one)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work_on, args=(one,)) for one in who]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    assert errors == []
+    with store.read() as connection:
+        rows = connection.execute(select(assignment.c.item_id, assignment.c.labeler_id, assignment.c.state)).all()
+    assert {row.state for row in rows} == {"submitted"}
+    assert set(Counter(row.item_id for row in rows).values()) == {2}
+    assert len({(row.item_id, row.labeler_id) for row in rows}) == 80

@@ -1,0 +1,127 @@
+"""Accounts: an invitation is good once, a password is never stored, and a person can see and delete what is theirs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from accordant.feedback import people, schema, tasks
+from accordant.feedback.assignment import next_task, submit
+from accordant.feedback.store import Store
+from accordant.feedback.tasks import Text, Work
+from accordant.types import UserError
+from clock import Clock
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same function at a cost that tests can afford."""
+    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
+
+
+def test_an_invitation_is_good_once_and_for_a_while(store: Store, clock: Clock) -> None:
+    token = people.invite(store)
+    ana = people.join(store, token, "Ana", PASSWORD, {"language": "hr"})
+    assert (ana.role, ana.kind, dict(ana.strata)) == ("labeler", "human", {"language": "hr"})
+    for bad in (token, "made up"):
+        with pytest.raises(UserError, match="not valid any more"):
+            people.join(store, bad, "Ben", PASSWORD)
+    old = people.invite(store, days=1)
+    clock.minutes(24 * 60 + 1)
+    with pytest.raises(UserError, match="not valid any more"):
+        people.join(store, old, "Ben", PASSWORD)
+
+
+def test_a_taken_name_does_not_use_the_invitation_up(store: Store) -> None:
+    people.join(store, people.invite(store), "Ana", PASSWORD)
+    token = people.invite(store)
+    with pytest.raises(UserError, match="'ANA' is taken"):
+        people.join(store, token, "ANA", PASSWORD)
+    assert people.join(store, token, "Ben", PASSWORD).name == "Ben"
+
+
+def test_signing_in(store: Store) -> None:
+    ana = people.join(store, people.invite(store), "Ana", PASSWORD)
+    robot = people.add_ai(store, "judge")
+    assert people.sign_in(store, " Ana ", PASSWORD) == ana
+    for name, password in (("Ana", PASSWORD + "!"), ("Nobody", PASSWORD), (robot.name, ""), (robot.name, PASSWORD)):
+        with pytest.raises(UserError, match="do not belong together"):
+            people.sign_in(store, name, password)
+    people.close(store, ana.id)
+    with pytest.raises(UserError, match="do not belong together"):
+        people.sign_in(store, "Ana", PASSWORD)
+
+
+def test_neither_password_nor_token_is_in_the_store(store: Store) -> None:
+    token = people.invite(store)
+    people.join(store, token, "Ana", PASSWORD)
+    with store.read() as connection:
+        everything = json.dumps(
+            [[list(map(str, row)) for row in connection.execute(select(table))] for table in schema.metadata.sorted_tables]
+        )
+    assert PASSWORD not in everything
+    assert token not in everything
+
+
+def test_the_same_password_is_stored_differently_for_two_people(store: Store) -> None:
+    for name in ("Ana", "Ben"):
+        people.join(store, people.invite(store), name, PASSWORD)
+    with store.read() as connection:
+        first, second = connection.scalars(select(schema.labeler.c.password))
+    assert first != second
+    assert first.startswith("scrypt$16$8$1$")
+
+
+@pytest.mark.parametrize(
+    ("act", "said"),
+    [
+        (lambda s: people.join(s, people.invite(s), "Ana", "short"), "has 5 characters; it needs at least 10"),
+        (lambda s: people.join(s, people.invite(s), "<b>", PASSWORD), "must be 1 to 200 letters"),
+        (lambda s: people.join(s, people.invite(s), " ", PASSWORD), "must be 1 to 200 letters"),
+        (lambda s: people.invite(s, role="owner"), "must be admin or labeler"),
+        (lambda s: people.about(s, 99), "no account 99"),
+        (lambda s: people.forget(s, 99), "no account 99"),
+    ],
+)
+def test_what_cannot_be_is_said(store: Store, act: Callable[[Store], Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        act(store)
+
+
+def test_the_first_admin_is_made_where_the_store_is_and_the_last_one_stays(store: Store) -> None:
+    root = people.make_admin(store, "root", PASSWORD)
+    with pytest.raises(UserError, match="has accounts already"):
+        people.make_admin(store, "second", PASSWORD)
+    with pytest.raises(UserError, match="the last admin"):
+        people.close(store, root.id)
+    with pytest.raises(UserError, match="the last admin"):
+        people.forget(store, root.id)
+    people.join(store, people.invite(store, role="admin"), "second", PASSWORD)
+    people.close(store, root.id)
+
+
+def test_a_person_sees_and_deletes_what_is_theirs_and_nobody_elses(store: Store) -> None:
+    number = tasks.make_project(store, "p", "", gold_share=0.0)
+    tasks.add(store, number, [Work("thumb", "q", (Text("a"),))])
+    ana, ben = (people.join(store, people.invite(store), name, PASSWORD) for name in ("Ana", "Ben"))
+    for who in (ana, ben):
+        task = next_task(store, number, who.id)
+        assert task is not None
+        submit(store, task.assignment_id, who.id, {"up": True, "comment": f"says {who.name}"}, f"uuid of {who.name}", 5)
+    mine = people.about(store, ana.id)
+    assert [row["payload"]["comment"] for row in mine["answers"]] == ["says Ana"]
+    assert "password" not in mine["account"]
+    assert "says Ben" not in json.dumps(mine)
+    people.forget(store, ana.id)
+    left = people.about(store, ana.id)
+    assert left["account"]["name"] == f"deleted {ana.id}"
+    assert [left[part] for part in ("assignments", "answers", "drafts", "events")] == [[], [], [], []]
+    assert len(people.about(store, ben.id)["answers"]) == 1
+    with pytest.raises(UserError, match="do not belong together"):
+        people.sign_in(store, "Ana", PASSWORD)
