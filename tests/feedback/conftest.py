@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -23,7 +25,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of an empty cluster, on a socket in a folder of its own. It must be there where ACCORDANT_POSTGRES is set."""
     initdb = next((b / "initdb" for b in BINARIES if (b / "initdb").is_file()), None)
     if initdb is None:
@@ -31,21 +33,19 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if os.environ.get("ACCORDANT_POSTGRES"):
             pytest.fail(reason)
         pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("pg")
-    # initdb refuses root: the cluster is nobody's own, and the folders above it must let nobody through.
+    # initdb refuses root, so the cluster is nobody's; and not in pytest's own folder, which every session closes to others.
     as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.getuid() == 0 else []
-    if as_user:
-        shutil.chown(folder, "nobody", "nogroup")
-        for parent in list(folder.parents)[:3]:
-            if parent.owner() == "root" and str(parent).startswith(str(tmp_path_factory.getbasetemp().parent)):
-                parent.chmod(0o755)
-    data, log = folder / "data", folder / "log"
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
-    subprocess.run([*as_user, initdb, "-D", data, "-U", "accordant", "-A", "trust", "-E", "UTF8", "--no-sync"], **quiet)
-    control = [*as_user, initdb.with_name("pg_ctl"), "-D", data, "-w", "-l", log]
-    subprocess.run([*control, "-o", f"-k {folder} -c listen_addresses='' -c fsync=off", "start"], **quiet)
-    yield f"postgresql+psycopg://accordant@/postgres?host={folder}"
-    subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    with tempfile.TemporaryDirectory(prefix="accordant-pg-") as name:
+        folder = Path(name)
+        if as_user:
+            shutil.chown(folder, "nobody", "nogroup")
+        data, log = folder / "data", folder / "log"
+        quiet: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
+        subprocess.run([*as_user, initdb, "-D", data, "-U", "accordant", "-A", "trust", "-E", "UTF8", "--no-sync"], **quiet)
+        control = [*as_user, initdb.with_name("pg_ctl"), "-D", data, "-w", "-l", log]
+        subprocess.run([*control, "-o", f"-k {folder} -c listen_addresses='' -c fsync=off", "start"], **quiet)
+        yield f"postgresql+psycopg://accordant@/postgres?host={folder}"
+        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

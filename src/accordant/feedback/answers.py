@@ -1,0 +1,115 @@
+"""What has been said so far: the last revision of every answer, with all that it is about.
+
+Everything that counts votes (agreement, consensus, export) starts from these records, so that what counts is decided once: an
+answer that came too late for its place, hidden gold, and AI labelers are left out unless they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import func, select
+
+from accordant.feedback.schema import answer, assignment, completion, item, item_completion, labeler, model, prompt
+from accordant.feedback.store import Store
+from accordant.types import Message, PromptText
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A text that was judged, and who wrote it."""
+
+    id: int
+    text: str
+    model: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """One labeler's word on one item."""
+
+    item_id: int
+    prompt_id: int
+    task: str
+    prompt: PromptText
+    completions: tuple[Completion, ...]  # in the item's own order, which nobody sees
+    payload: Mapping[str, Any]
+    labeler_id: int
+    labeler: str
+    kind: Literal["human", "ai"]
+    strata: Mapping[str, str]
+    display: tuple[int, ...]  # completion ids as this labeler saw them
+    ms_spent: int
+    revision: int
+    surplus: bool
+    gold: Mapping[str, Any] | None
+    row: Mapping[str, Any] | None  # of `vet`: what was imported
+
+
+def said(store: Store, project_id: int, *, surplus: bool = False, gold: bool = False, ai: bool = False) -> list[Said]:
+    """The answers that count, by item and then by labeler.
+
+    Args:
+        surplus: with those that came after their place had been given away.
+        gold: with those to hidden gold items.
+        ai: with those of AI labelers.
+    """
+    last = (
+        select(answer.c.assignment_id, func.max(answer.c.revision).label("revision"))
+        .group_by(answer.c.assignment_id)
+        .subquery()
+    )
+    query = (
+        select(
+            item.c.id.label("item_id"), item.c.prompt_id, item.c.task, item.c.gold, item.c.row, prompt.c.content,
+            answer.c.payload, answer.c.ms_spent, answer.c.revision, labeler.c.id.label("labeler_id"), labeler.c.name,
+            labeler.c.kind, labeler.c.strata, assignment.c.display, assignment.c.state,
+        )
+        .select_from(
+            last.join(answer, (answer.c.assignment_id == last.c.assignment_id) & (answer.c.revision == last.c.revision))
+            .join(assignment, assignment.c.id == answer.c.assignment_id)
+            .join(item, item.c.id == assignment.c.item_id)
+            .join(prompt, prompt.c.id == item.c.prompt_id)
+            .join(labeler, labeler.c.id == assignment.c.labeler_id)
+        )
+        .where(item.c.project_id == project_id, assignment.c.state.in_(("submitted", "surplus") if surplus else ("submitted",)))
+        .order_by(item.c.id, labeler.c.id)
+    )  # fmt: skip
+    if not gold:
+        query = query.where(item.c.gold.is_(None))
+    if not ai:
+        query = query.where(labeler.c.kind == "human")
+    with store.read() as connection:
+        texts = _completions(connection, project_id)
+        return [
+            Said(
+                item_id=row.item_id, prompt_id=row.prompt_id, task=row.task, prompt=prompt_of(row.content),
+                completions=texts[row.item_id], payload=row.payload, labeler_id=row.labeler_id, labeler=row.name, kind=row.kind,
+                strata=row.strata, display=tuple(row.display), ms_spent=row.ms_spent, revision=row.revision,
+                surplus=row.state == "surplus", gold=row.gold, row=row.row,
+            )
+            for row in connection.execute(query)
+        ]  # fmt: skip
+
+
+def prompt_of(content: Any) -> PromptText:
+    """A prompt as it is stored -> text or messages."""
+    return content if isinstance(content, str) else tuple(Message(turn["role"], turn["content"]) for turn in content)
+
+
+def _completions(connection: Any, project_id: int) -> Mapping[int, tuple[Completion, ...]]:
+    query = (
+        select(item_completion.c.item_id, completion.c.id, completion.c.text, model.c.name)
+        .select_from(
+            item_completion.join(item).join(completion, completion.c.id == item_completion.c.completion_id).join(model)
+        )
+        .where(item.c.project_id == project_id)
+        .order_by(item_completion.c.item_id, item_completion.c.place)
+    )
+    found: defaultdict[int, tuple[Completion, ...]] = defaultdict(tuple)
+    for row in connection.execute(query):
+        found[row.item_id] += (Completion(row.id, row.text, row.name),)
+    return found
