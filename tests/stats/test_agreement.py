@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.stats.agreement import fleiss_kappa, kendall_w, pairwise_votes, percent_agreement
+from accordant.stats.agreement import (
+    count_ratings,
+    fleiss,
+    fleiss_kappa,
+    kendall_w,
+    pairwise_votes,
+    percent_agreement,
+    raw_agreement,
+)
+from accordant.stats.intervals import Undefined, estimate
 from accordant.types import Ranking, UserError
 
 # 10 subjects, 14 raters, 5 categories: the worked table that goes with Fleiss (1971); kappa = 0.210.
@@ -115,3 +124,93 @@ def test_kendall_w_with_ties_against_friedman():
 def test_kendall_w_refuses(scores):
     with pytest.raises(ValueError, match="finite"):
         kendall_w(scores)
+
+
+# --- the original table, missing ratings, and reasons ---------------------------------------------------------------------
+
+# Fleiss (1971), table 1: 30 patients, 6 psychiatrists each, 5 diagnoses (depression, personality disorder, schizophrenia,
+# neurosis, other).
+FLEISS_1971 = [
+    [0, 0, 0, 6, 0], [0, 3, 0, 0, 3], [0, 1, 4, 0, 1], [0, 0, 0, 0, 6], [0, 3, 0, 3, 0], [2, 0, 4, 0, 0],
+    [0, 0, 4, 0, 2], [2, 0, 3, 1, 0], [2, 0, 0, 4, 0], [0, 0, 0, 0, 6], [1, 0, 0, 5, 0], [1, 1, 0, 4, 0],
+    [0, 3, 3, 0, 0], [1, 0, 0, 5, 0], [0, 2, 0, 3, 1], [0, 0, 5, 0, 1], [3, 0, 0, 1, 2], [5, 1, 0, 0, 0],
+    [0, 2, 0, 4, 0], [1, 0, 2, 0, 3], [0, 0, 0, 0, 6], [0, 1, 0, 5, 0], [0, 2, 0, 1, 3], [2, 0, 0, 4, 0],
+    [1, 0, 0, 4, 1], [0, 5, 0, 1, 0], [4, 0, 0, 0, 2], [0, 2, 0, 4, 0], [1, 0, 5, 0, 0], [0, 0, 0, 0, 6],
+]  # fmt: skip
+
+
+def test_fleiss_own_table_of_1971():
+    """The paper prints the category shares, P-bar = 0.556 and kappa = 0.430."""
+    np.testing.assert_allclose(np.mean(FLEISS_1971, axis=0) / 6, [0.144, 0.144, 0.167, 0.306, 0.239], atol=5e-4)
+    assert percent_agreement(FLEISS_1971) == pytest.approx(0.556, abs=5e-4)
+    assert raw_agreement(FLEISS_1971) == pytest.approx(percent_agreement(FLEISS_1971))
+    assert fleiss(FLEISS_1971) == pytest.approx(0.430, abs=5e-4)
+
+
+@given(votes.filter(lambda items: len({v for row in items for v in row}) > 1))
+def test_fleiss_is_that_of_statsmodels(items):
+    oracle = pytest.importorskip("statsmodels.stats.inter_rater")
+    table, _ = oracle.aggregate_raters(np.array(items))
+    assert fleiss(count_ratings(items)[0]) == pytest.approx(oracle.fleiss_kappa(table), abs=1e-12)
+
+
+def test_ratings_become_counts_and_missing_ones_are_not_counted():
+    counts, values = count_ratings([[1, 3, np.nan], [3, 3, 5], [np.nan] * 3])
+    assert values.tolist() == [1, 3, 5]
+    assert counts.tolist() == [[1, 1, 0], [0, 2, 1], [0, 0, 0]]
+    for wrong in ([1, 2], [[]], [[1, np.inf]]):
+        with pytest.raises(ValueError, match="table"):
+            count_ratings(wrong)
+
+
+maybe = st.one_of(st.none(), st.integers(0, 2))
+
+
+@given(st.lists(st.lists(maybe, min_size=3, max_size=3), min_size=1, max_size=6))
+def test_raw_agreement_by_enumerating_what_is_there(items):
+    counts, _ = count_ratings([[np.nan if v is None else v for v in row] for row in [*items, [0, 1, 2]]])
+    per_item = []
+    for row in items:
+        there = [v for v in row if v is not None]
+        if len(there) >= 2:
+            per_item.append(np.mean([a == b for a, b in combinations(there, 2)]))
+    value = raw_agreement(counts[:-1])
+    if per_item:
+        assert value == pytest.approx(np.mean(per_item))
+    else:
+        assert isinstance(value, Undefined)
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason"),
+    [
+        ([[4, 0], [4, 0]], "every rating that can be compared is the same"),  # unanimous: neither 1 nor nan
+        ([[1, 0], [0, 1]], "no item has two ratings"),  # one labeler, or no overlap
+        ([[2, 0], [1, 2]], "2 to 3 ratings"),
+    ],
+)
+def test_fleiss_says_why_it_is_undefined(counts, reason):
+    value = fleiss(counts)
+    assert isinstance(value, Undefined)
+    assert reason in value.reason
+    estimated = estimate(fleiss, np.array(counts))
+    assert (estimated.value, estimated.low, estimated.high) == (None, None, None)
+    assert reason in estimated.note
+
+
+def test_raw_agreement_of_unanimous_data_is_what_it_is():
+    assert raw_agreement([[4, 0], [3, 0]]) == 1.0
+    assert isinstance(raw_agreement([[1, 0], [0, 1]]), Undefined)
+
+
+def test_fleiss_leaves_unrated_items_aside():
+    assert fleiss([*FLEISS_1971, [0] * 5]) == fleiss(FLEISS_1971)
+
+
+def test_the_interval_of_fleiss_own_table():
+    """Resampling patients; its half-width is close to the jackknife's standard error times 1.96."""
+    found = estimate(fleiss, np.array(FLEISS_1971), n=2000)
+    left_out = [fleiss(np.delete(FLEISS_1971, i, axis=0)) for i in range(30)]
+    error = np.sqrt(29 * np.var(left_out))
+    assert found.value == pytest.approx(0.430, abs=5e-4)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.15)

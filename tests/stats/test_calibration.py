@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.stats.calibration import Bin, auroc, expected_calibration_error, reliability
+from accordant.stats.calibration import Bin, auroc, expected_calibration_error, macro_f1, reliability
 
 
 def test_reliability_known_answer():
@@ -72,3 +72,31 @@ def test_reliability_loses_nobody(rows, bins):
 def test_what_is_refused(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+def f1_by_definition(predicted, actual):
+    """From precision and recall of each class, in plain Python."""
+    scores = []
+    for name in sorted({*predicted, *actual}):
+        true = sum(p == a == name for p, a in zip(predicted, actual, strict=True))
+        said, there = list(predicted).count(name), list(actual).count(name)
+        precision, recall = true / said if said else 0.0, true / there if there else 0.0
+        scores.append(2 * precision * recall / (precision + recall) if true else 0.0)
+    return sum(scores) / len(scores)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))
+def test_macro_f1_from_precision_and_recall(rows):
+    predicted, actual = zip(*rows, strict=True)
+    assert macro_f1(predicted, actual) == pytest.approx(f1_by_definition(predicted, actual))
+
+
+def test_macro_f1_of_always_the_common_class():
+    """Nine in ten are 1: always saying 1 is right nine times in ten, and no better than its mean of 18/19 and 0."""
+    assert macro_f1([1] * 10, [1] * 9 + [0]) == pytest.approx(0.5 * 18 / 19)
+
+
+@pytest.mark.parametrize(("a", "b", "match"), [([], [], "at least one"), ([1], [1, 0], "equally many"), ([0.5], [1], "whole")])
+def test_macro_f1_refuses(a, b, match):
+    with pytest.raises(ValueError, match=match):
+        macro_f1(a, b)

@@ -4,7 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from accordant.stats.intervals import bootstrap_ci, paired_ci, wilson
+from accordant.stats.intervals import (
+    Estimate,
+    Undefined,
+    bootstrap_ci,
+    estimate,
+    estimate_mean,
+    mean_of_defined,
+    paired_ci,
+    wilson,
+)
 
 NORMAL = np.random.default_rng(1).normal(3.0, 2.0, size=400)
 
@@ -87,3 +96,75 @@ def test_wilson_is_scipys(k_and_n, level):
     oracle = binomtest(k, n).proportion_ci(level, method="wilson")
     assert wilson(k, n, level) == pytest.approx((oracle.low, oracle.high), abs=1e-9)
     assert 0.0 <= wilson(k, n, level)[0] <= k / n <= wilson(k, n, level)[1] <= 1.0
+
+
+# --- statistics that can be undefined --------------------------------------------------------------------------------------
+
+
+def mean_or_why(rows):
+    return float(np.mean(rows))
+
+
+def test_an_estimate_is_the_bootstrap_of_what_it_was_given():
+    found = estimate(mean_or_why, NORMAL, n=500, seed=3)
+    assert found.value == pytest.approx(NORMAL.mean())
+    assert (found.low, found.high) == bootstrap_ci(NORMAL, n=500, seed=3)
+    assert (found.items, found.note) == (400, "")
+    assert estimate(mean_or_why, NORMAL.tolist(), n=500, seed=3) == found  # records instead of an array
+
+
+def test_an_estimate_resamples_groups_whole():
+    copies, ids = np.repeat(NORMAL[:40], 10), np.repeat(np.arange(40), 10)
+    clustered = estimate(mean_or_why, copies, groups=ids)
+    plain = estimate(mean_or_why, NORMAL[:40])
+    assert (clustered.low, clustered.high) == pytest.approx((plain.low, plain.high), abs=1e-12)
+
+
+def test_an_undefined_statistic_has_its_reason_and_no_numbers():
+    found = estimate(lambda _: Undefined("nobody came"), [1, 2, 3])
+    assert found == Estimate(None, None, None, 3, "nobody came")
+
+
+def test_one_item_has_a_value_and_no_interval():
+    found = estimate(mean_or_why, [7.0])
+    assert (found.value, found.low) == (7.0, None)
+    assert "at least two" in found.note
+    assert "group" in estimate(mean_or_why, [7.0, 8.0], groups=[1, 1]).note
+
+
+def spread(rows):
+    return float(np.ptp(rows)) if np.ptp(rows) else Undefined("all alike")
+
+
+def test_resamples_without_a_value_are_counted_or_forbid_the_interval():
+    few = estimate(spread, np.array([0.0] * 3 + [1.0] * 3), n=1000)  # undefined on 2 / 64 of them
+    assert (few.low, few.high) == (1.0, 1.0)
+    assert 15 < int(few.note.split()[0]) < 50
+    many = estimate(spread, np.array([0.0, 1.0]), n=1000)
+    assert (many.value, many.low, many.high) == (1.0, None, None)
+    assert "too few items" in many.note
+
+
+def test_a_mean_over_items_leaves_out_the_undefined_and_says_how_many():
+    found = estimate_mean([1.0, Undefined("dull"), 3.0, Undefined("dull"), Undefined("odd")], groups=list("aabbb"))
+    assert (found.value, found.items) == (2.0, 2)
+    assert (found.low, found.high) == (1.0, 3.0)
+    assert found.note == "3 of 5 items are left out: dull"
+    assert estimate_mean([Undefined("dull")] * 2).note == "dull"
+    assert mean_of_defined([]) == Undefined("there are no items")
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: estimate(mean_or_why, []), "no items"),
+        (lambda: estimate(mean_or_why, [1.0], n=0), "n is 0"),
+        (lambda: estimate(mean_or_why, [1.0], level=1.0), "level is 1"),
+        (lambda: estimate(lambda _: float("nan"), [1.0, 2.0]), "answered nan"),
+        (lambda: estimate(mean_or_why, [1.0, 2.0], groups=[1]), "each of the 2 values"),
+        (lambda: estimate_mean([1.0, Undefined("x")], groups=[1]), "each of the 2 values"),
+    ],
+)
+def test_what_an_estimate_refuses(call, match):
+    with pytest.raises(ValueError, match=match):
+        call()

@@ -1,7 +1,10 @@
 """How far labelers agree: percent agreement, Fleiss' kappa, Kendall's W.
 
-A counts table (N, C) holds, for each of N items, how many of its raters chose each of C categories. Left out: missing
-ratings (every item has the same number of raters), ordered categories, and Krippendorff's alpha.
+A counts table (N, C) holds, for each of N items, how many of its raters chose each of C categories; `count_ratings` makes
+one from ratings, some of them missing. `raw_agreement` and `fleiss` answer with a number or with the reason why there is
+none, as `stats.intervals.estimate` wants it; `percent_agreement` and `fleiss_kappa` take complete tables and warn.
+Krippendorff's alpha is in `krippendorff`, tau-b in `kendall`. Left out: Cohen's and weighted kappas, which are for two
+fixed raters.
 """
 
 import warnings
@@ -12,8 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
+from accordant.stats.intervals import Undefined, Value
 from accordant.stats.rankings import levels
 from accordant.types import Ranking
+
+NO_OVERLAP = "no item has two ratings, so nobody can be compared with anybody: let at least two labelers see the same items"
+ONE_VALUE = (
+    "every rating that can be compared is the same: agreement by chance is then certain, and agreement beyond chance "
+    "cannot be measured"
+)
 
 
 def percent_agreement(counts: ArrayLike) -> float:
@@ -39,6 +49,53 @@ def fleiss_kappa(counts: ArrayLike) -> float:
         warnings.warn("Fleiss' kappa is undefined: every rater put every item into one category.", RuntimeWarning, stacklevel=2)
         return float("nan")
     return (percent_agreement(table) - chance) / (1.0 - chance)
+
+
+def count_ratings(ratings: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The counts table (N, C) of ratings (N, R) by R raters, nan where one is missing, and the C values, ascending.
+
+    Raises `ValueError` for another shape or an infinite rating.
+    """
+    table = np.asarray(ratings, dtype=np.float64)
+    if table.ndim != 2 or table.size == 0 or np.isinf(table).any():
+        raise ValueError(f"ratings must be a table (items, raters) of numbers, nan where missing, not of shape {table.shape}")
+    values = np.unique(table[~np.isnan(table)])
+    return (table[:, :, None] == values).sum(axis=1), values
+
+
+def raw_agreement(counts: ArrayLike) -> Value:
+    """Of all pairs of ratings of an item, the share that is equal, averaged over the items with at least two ratings.
+
+    `counts` (N, C) as above, the items with any number of ratings; equals `percent_agreement` where they have equally
+    many. Not corrected for chance: with two categories, tossing a coin gives one half. Raises `ValueError` for a table of
+    another kind.
+    """
+    table = _whole(counts)
+    raters = table.sum(axis=1)
+    table, raters = table[raters >= 2], raters[raters >= 2]
+    if not len(table):
+        return Undefined(NO_OVERLAP)
+    return float(((table * (table - 1)).sum(axis=1) / (raters * (raters - 1))).mean())
+
+
+def fleiss(counts: ArrayLike) -> Value:
+    """`fleiss_kappa`, or the reason why it is undefined: no overlap, unequal numbers of ratings, or one category only.
+
+    Items without any rating are left aside. Raises `ValueError` for what is no counts table.
+    """
+    table = _whole(counts)
+    raters = table.sum(axis=1)
+    if raters.max() < 2:
+        return Undefined(NO_OVERLAP)
+    table, raters = table[raters > 0], raters[raters > 0]
+    if raters.min() != raters.max():
+        return Undefined(
+            f"items have {raters.min()} to {raters.max()} ratings, and Fleiss' kappa needs equally many on each: "
+            "Krippendorff's alpha allows for missing ones"
+        )
+    if (table.sum(axis=0) > 0).sum() == 1:
+        return Undefined(ONE_VALUE)
+    return fleiss_kappa(table)
 
 
 def pairwise_votes(items: Sequence[Sequence[Ranking]]) -> NDArray[np.int64]:
@@ -83,13 +140,18 @@ def kendall_w(scores: ArrayLike) -> float:
     return float(12.0 * spread / denominator)
 
 
-def _counts(counts: ArrayLike) -> NDArray[np.int64]:
+def _whole(counts: ArrayLike) -> NDArray[np.int64]:
     raw = np.asarray(counts)
-    if raw.ndim != 2 or raw.size == 0:
+    if raw.ndim != 2 or len(raw) == 0:
         raise ValueError(f"counts must be a table (items, categories), not of shape {raw.shape}")
     table = raw.astype(np.int64)
     if (table != raw).any() or (table < 0).any():
         raise ValueError("counts must be whole numbers of at least 0")
+    return table
+
+
+def _counts(counts: ArrayLike) -> NDArray[np.int64]:
+    table = _whole(counts)
     raters = table.sum(axis=1)
     if raters[0] < 2 or (raters != raters[0]).any():
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say (reliability, calibration error), and whether scores separate (AUROC).
+"""Whether probabilities mean what they say (reliability, calibration error), and whether scores separate (AUROC, macro-F1).
 
 Left out: bins of equal mass, and recalibration.
 """
@@ -64,6 +64,24 @@ def auroc(score: ArrayLike, outcome: ArrayLike) -> float:
         raise ValueError(f"{positives} positives and {negatives} negatives: AUROC needs at least one of each")
     rank_sum = rankdata(s)[hit].sum()
     return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def macro_f1(predicted: ArrayLike, actual: ArrayLike) -> float:
+    """The F1 of every class that occurs in either, averaged with equal weight: a rare class counts as much as a common one.
+
+    ``F1_c = 2 TP_c / (2 TP_c + FP_c + FN_c)``. Both are (N,) whole numbers. Raises `ValueError` for mismatched shapes, N = 0,
+    or classes that are no whole numbers.
+    Source: van Rijsbergen (1979), Information Retrieval, chapter 7; averaged per class as in Lewis (1992).
+    """
+    said, true = np.asarray(predicted), np.asarray(actual)
+    if said.ndim != 1 or said.shape != true.shape or len(said) == 0:
+        raise ValueError(f"predictions {said.shape} and classes {true.shape} must be two rows of equally many, at least one")
+    if not all(np.issubdtype(side.dtype, np.integer) or (side == np.floor(side)).all() for side in (said, true)):
+        raise ValueError("classes must be whole numbers")
+    names = np.union1d(said, true)
+    hits = [int(((said == name) & (true == name)).sum()) for name in names]
+    either = [int((said == name).sum() + (true == name).sum()) for name in names]
+    return float(np.mean([2 * hit / both for hit, both in zip(hits, either, strict=True)]))
 
 
 def _checked(numbers: ArrayLike, outcome: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -1,6 +1,6 @@
 """What several labelers say together about one item: Borda scores and pairwise majorities.
 
-Both count every labeler alike. Left out: weights for labelers, and models of their skill.
+Both count every labeler alike: the transparent baseline. `weighted_consensus` weighs them by how reliable they are.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def borda(rankings: Sequence[Ranking]) -> NDArray[np.float64]:
     the rejected are tied below all that is ranked. Raises `ValueError` unless all rankings are of one item, and
     `UserError` where one is incomplete. Source: Borda (1781), with the mid-rank convention of Kendall (1945) for ties.
     """
-    level = _levels(rankings)
+    level = levels_of(rankings)
     midrank = rankdata(level, method="average", axis=1)
     return level.shape[1] - midrank.mean(axis=0)
 
@@ -30,7 +30,7 @@ def majority(rankings: Sequence[Ranking]) -> NDArray[np.float64]:
 
     Antisymmetric, in [-1, 1]; a tie counts for neither side and stays in the denominator. Raises as `borda` does.
     """
-    before = _before(_levels(rankings))
+    before = _before(levels_of(rankings))
     return before - before.T
 
 
@@ -44,7 +44,7 @@ def consensus_pairs(rankings: Sequence[Ranking], min_share: float = 0.5) -> list
     """
     if not 0.5 <= min_share < 1.0:
         raise ValueError(f"min_share is {min_share}: it must be at least 0.5 and below 1")
-    before = _before(_levels(rankings))
+    before = _before(levels_of(rankings))
     score = borda(rankings)
     first = rankings[0]
     return [
@@ -60,8 +60,11 @@ def consensus_pairs(rankings: Sequence[Ranking], min_share: float = 0.5) -> list
     ]
 
 
-def _levels(rankings: Sequence[Ranking]) -> NDArray[np.int64]:
-    """(labelers, K)."""
+def levels_of(rankings: Sequence[Ranking]) -> NDArray[np.int64]:
+    """The levels (labelers, K) of several rankings of one item: `rankings.levels` of each.
+
+    Raises `ValueError` unless there is a ranking and all are of one item, `UserError` where one is incomplete.
+    """
     if not rankings:
         raise ValueError("no ranking: consensus needs at least one")
     items = {(ranking.prompt, ranking.completions) for ranking in rankings}

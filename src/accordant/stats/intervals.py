@@ -1,10 +1,13 @@
 """Confidence intervals: the percentile bootstrap over rows, pairs or clusters, and Wilson's for a share.
 
-Left out: bias-corrected (BCa) and studentised bootstraps, and tests of significance.
+`estimate` is for a statistic that can be undefined: it answers with a number and its interval, or with the reason why
+there is none. Left out: bias-corrected (BCa) and studentised bootstraps, and tests of significance.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,15 +35,78 @@ def bootstrap_ci(
     if n < 1:
         raise ValueError(f"n is {n}: at least one resample is needed")
     _check_level(level)
-    members = _members(groups, len(rows))
-    rng = np.random.default_rng(seed)
-    statistics = np.empty(n)
-    for draw in range(n):
-        picks = rng.integers(len(members), size=len(members))
-        chosen = picks if groups is None else np.concatenate([members[pick] for pick in picks])
-        statistics[draw] = statistic(rows[chosen])
-    low, high = np.quantile(statistics, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    drawn = [statistic(rows[chosen]) for chosen in _resamples(_members(groups, len(rows)), n, seed)]
+    return _percentiles(drawn, level)
+
+
+@dataclass(frozen=True, slots=True)
+class Undefined:
+    """Why a statistic has no value on some data, as a sentence for the person who asked."""
+
+    reason: str
+
+
+Value: TypeAlias = "float | Undefined"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A statistic with its interval. `Estimate(0.43, 0.38, 0.5, 30)`; `Estimate(None, None, None, 4, "one category only")`."""
+
+    value: float | None  # None: undefined, and `note` says why
+    low: float | None  # None: no interval, and `note` says why
+    high: float | None
+    items: int  # what was given, undefined items included
+    note: str = ""
+
+
+def estimate(
+    statistic: Callable[[Any], Value],
+    items: NDArray[Any] | Sequence[Any],
+    *,
+    n: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    groups: ArrayLike | None = None,
+) -> Estimate:
+    """A statistic over N items with its percentile bootstrap interval from `n` resamples of items.
+
+    `items` is an array (N, ...) or a sequence of N records; `statistic` gets as many of them, drawn with replacement, and
+    answers with a number or with `Undefined`. With `groups` (N,) whole groups are resampled, as in `bootstrap_ci`.
+    Resamples on which the statistic is undefined are left out; where they are more than a tenth of all there is no
+    interval, because what is left is no longer a sample of the same thing. Raises `ValueError` for no items, n < 1, a
+    level outside (0, 1), group ids of another length, or a statistic that answers nan.
+    """
+    if len(items) == 0:
+        raise ValueError("no items: a statistic needs at least one")
+    if n < 1:
+        raise ValueError(f"n is {n}: at least one resample is needed")
+    _check_level(level)
+    members = _members(groups, len(items))
+    value = _defined_or_why(statistic(items))
+    if isinstance(value, Undefined):
+        return Estimate(None, None, None, len(items), value.reason)
+    if len(members) < 2:
+        what = "item" if groups is None else "group of items"
+        return Estimate(value, None, None, len(items), f"there is one {what}: an interval needs at least two")
+    drawn = [_defined_or_why(statistic(_take(items, chosen))) for chosen in _resamples(members, n, seed)]
+    defined = [one for one in drawn if not isinstance(one, Undefined)]
+    missing = len(drawn) - len(defined)
+    if missing > 0.1 * n:
+        why = f"too few items for an interval: {missing} of {n} resamples leave the statistic undefined"
+        return Estimate(value, None, None, len(items), why)
+    low, high = _percentiles(defined, level)
+    note = f"{missing} of {n} resamples are left out: the statistic is undefined on them" if missing else ""
+    return Estimate(value, low, high, len(items), note)
+
+
+def mean_of_defined(values: Sequence[Value]) -> Value:
+    """The mean of what is defined; `Undefined` with the most common reason where nothing is."""
+    numbers = [value for value in values if not isinstance(value, Undefined)]
+    if numbers:
+        return float(np.mean(numbers))
+    reasons = [value.reason for value in values if isinstance(value, Undefined)]
+    return Undefined(max(reasons, key=reasons.count) if reasons else "there are no items")
 
 
 def paired_ci(
@@ -77,6 +143,57 @@ def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
     low = 0.0 if k == 0 else (centre - half) / scale
     high = 1.0 if k == n else (centre + half) / scale
     return low, high
+
+
+def estimate_mean(
+    values: Sequence[Value], *, n: int = 1000, seed: int = 0, level: float = 0.95, groups: ArrayLike | None = None
+) -> Estimate:
+    """The mean of one value an item, with its interval; items on which it is undefined are left out, and counted in the note.
+
+    `items` is the number of items that are left. Raises as `estimate` does.
+    """
+    kept = [i for i, value in enumerate(values) if not isinstance(_defined_or_why(value), Undefined)]
+    missing = len(values) - len(kept)
+    if not kept:
+        return estimate(mean_of_defined, values, n=n, seed=seed, level=level, groups=groups)
+    ids = None if groups is None else np.asarray(groups)
+    if ids is not None and ids.shape != (len(values),):
+        raise ValueError(f"groups must hold one id for each of the {len(values)} values, not be of shape {ids.shape}")
+    numbers = np.array([values[i] for i in kept], dtype=np.float64)
+    found = estimate(
+        lambda rows: float(rows.mean()), numbers, n=n, seed=seed, level=level, groups=None if ids is None else ids[kept]
+    )
+    if not missing:
+        return found
+    why = mean_of_defined([value for value in values if isinstance(value, Undefined)])
+    assert isinstance(why, Undefined)
+    left_out = f"{missing} of {len(values)} items are left out: {why.reason}"
+    return replace(found, note="; ".join(filter(None, (found.note, left_out))))
+
+
+def _defined_or_why(value: Value) -> Value:
+    if not isinstance(value, Undefined) and not np.isfinite(value):
+        raise ValueError(f"the statistic answered {value}: it must be a finite number, or `Undefined` with the reason")
+    return value
+
+
+def _take(items: NDArray[Any] | Sequence[Any], chosen: NDArray[np.int64]) -> Any:
+    return items[chosen] if isinstance(items, np.ndarray) else [items[i] for i in chosen.tolist()]
+
+
+def _resamples(members: list[NDArray[np.int64]], n: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """`n` times the row indices of as many units as there are, drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    single = all(len(rows) == 1 for rows in members)
+    flat = np.concatenate(members)
+    for _ in range(n):
+        picks = rng.integers(len(members), size=len(members))
+        yield flat[picks] if single else np.concatenate([members[pick] for pick in picks])
+
+
+def _percentiles(drawn: Sequence[float], level: float) -> tuple[float, float]:
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def _check_level(level: float) -> None:
