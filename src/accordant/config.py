@@ -88,6 +88,9 @@ def _fault(cls: type[Config], item: dict[str, Any]) -> str:
             inner = _config_types(holder.model_fields[path[-1]].annotation) if holder else []
             first = next(iter(inner[0].model_fields), "name") if inner else "name"
             return f"'{key}' = {item.get('input')!r} is one value, but '{key}' is a group of settings: write {key}.{first}=..."
+        case "value_error":  # a check of our own; what a group of settings holds is said by the check itself
+            found = "" if isinstance(item.get("input"), Mapping) else f" = {item.get('input')!r}"
+            return f"'{key}'{found}: {item['msg'].removeprefix('Value error, ')}"
     return f"'{key}' = {item.get('input')!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
 
 
@@ -240,7 +243,8 @@ def _describe(cls: type[Config], prefix: str, listed: dict[tuple[type[Config], .
         elif inner and info.annotation is inner[0]:
             rows += _describe(inner[0], f"{prefix}{name}.", listed)
         else:
-            rows += [own, *(row for one in inner for row in _describe(one, f"{prefix}{name}.", listed))]
+            under = f"{prefix}{name}." + ("<name>." if get_origin(info.annotation) is dict else "")
+            rows += [own, *(row for one in inner for row in _describe(one, under, listed))]
     return rows
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from accordant.rewards import ClassifierReward, ModelReward, WorldReward, load
 from accordant.rewards.scoring import score_tokens
@@ -21,10 +21,10 @@ ANSWERS = [
 
 
 @pytest.fixture(scope="module")
-def judge_of_three(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+def judge_of_three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder with three labels, as text classifiers on the hub are."""
     names = {0: "toxic", 1: "neutral", 2: "kind"}
-    return tiny_classifier(tmp_path_factory.mktemp("bert"), tokenizer, "bert", labels=3, id2label=names)
+    return tiny_classifier(tmp_path_factory.mktemp("bert"), encoder_tokenizer(), "bert", labels=3, id2label=names)
 
 
 def by_transformers(folder: Path, texts: list[str]) -> torch.Tensor:

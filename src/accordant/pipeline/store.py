@@ -13,15 +13,18 @@ import hashlib
 import json
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from accordant.types import UserError
 
 PACKAGES = ("accordant", "torch", "transformers", "tokenizers", "peft", "numpy")
+_FUNCTION = re.compile(r"(.+\.py|[A-Za-z_][\w.]*):[A-Za-z_]\w*")
 LARGE = 256 << 20
 """Files above this many bytes are known by size and time of change instead of by content."""
 
@@ -57,7 +60,31 @@ def _fingerprint(value: Any, upstream: Mapping[str, str]) -> Any:
             return upstream[value]
         if "\n" not in value and len(value) < 4096 and Path(value).exists():
             return content_hash(Path(value))
+        if (source := _source_of(value)) is not None:
+            return [value, content_hash(source)]
     return value
+
+
+def _source_of(value: str) -> Path | None:
+    """The file of a function written as `rules.py:name` or `package.module:name`; nothing is imported to find it."""
+    if not _FUNCTION.fullmatch(value):
+        return None
+    place = value.rpartition(":")[0]
+    if place.endswith(".py"):
+        return Path(place) if Path(place).is_file() else None
+    top, *rest = place.split(".")
+    try:
+        found = find_spec(top)
+    except ValueError:  # a module that was made by a program has none
+        return None
+    if found is None:
+        return None
+    if not rest:
+        files = [Path(found.origin)] if found.has_location and found.origin else []
+    else:
+        folders = [Path(folder, *rest) for folder in found.submodule_search_locations or ()]
+        files = [file for folder in folders for file in (folder.with_suffix(".py"), folder / "__init__.py")]
+    return next((file for file in files if file.is_file()), None)
 
 
 def content_hash(path: Path) -> str:
