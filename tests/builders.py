@@ -11,7 +11,7 @@ import json
 from functools import cache
 
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
-from tokenizers.models import BPE
+from tokenizers.models import BPE, WordPiece
 from transformers import PreTrainedTokenizerFast
 
 UNK, BOS, EOS, PAD = "<unk>", "<s>", "</s>", "<pad>"
@@ -112,10 +112,70 @@ def metaspace_tokenizer(
     return _wrap(Tokenizer.from_str(_metaspace_json(legacy, vocab_size)), bos, eos, pad, chat)
 
 
+def target_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer as T5's: SentencePiece's leading space, and EOS behind each text."""
+    tokenizer = Tokenizer.from_str(_metaspace_json(False, 500))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {EOS}", special_tokens=[(EOS, tokenizer.token_to_id(EOS))]
+    )
+    tokenizer.add_special_tokens([UNK, EOS, PAD])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token=UNK, eos_token=EOS, pad_token=PAD)
+
+
 def encoder_tokenizer() -> PreTrainedTokenizerFast:
     """A tokenizer as BERT's: a class token before each text, a separator behind it, neither BOS nor EOS."""
     tokenizer = Tokenizer.from_str(_byte_level_json(400))
     tokenizer.add_special_tokens([UNK, PAD, CLS, SEP])
     frame = [(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)]
-    tokenizer.post_processor = processors.TemplateProcessing(single=f"{CLS} $A {SEP}", special_tokens=frame)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{CLS} $A {SEP}", pair=f"{CLS} $A {SEP} $B:1 {SEP}:1", special_tokens=frame
+    )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token=UNK, pad_token=PAD, cls_token=CLS, sep_token=SEP)
+
+
+@cache
+def _wordpiece_json() -> str:
+    tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=300, special_tokens=["[PAD]", "[UNK]", CLS, SEP, "[MASK]"], show_progress=False
+    )
+    tokenizer.train_from_iterator([*CORPUS, "abcdefghijklmnopqrstuvwxyz 0 1 2 3 4 5 6 7 8 9 # . , ? ! [ ]"], trainer)
+    frame = [(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{CLS} $A {SEP}", pair=f"{CLS} $A {SEP} $B:1 {SEP}:1", special_tokens=frame
+    )
+    tokenizer.decoder = decoders.WordPiece()
+    return str(tokenizer.to_str())
+
+
+def wordpiece_tokenizer() -> PreTrainedTokenizerFast:
+    """As BERT's: lower case, word pieces, [CLS] first [SEP] second [SEP], the second text of type 1."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(_wordpiece_json()), unk_token="[UNK]", pad_token="[PAD]", cls_token=CLS,
+        sep_token=SEP, mask_token="[MASK]", model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )  # fmt: skip
+
+
+@cache
+def _roberta_json() -> str:
+    """RoBERTa's order of special tokens: its padding id is 1, and its positions count from behind that."""
+    learned = json.loads(_byte_level_json(400))["model"]
+    special = [BOS, PAD, EOS, UNK]
+    pieces = special + [piece for piece in learned["vocab"] if piece not in special]
+    vocab = {piece: i for i, piece in enumerate([*pieces, "<mask>"])}
+    tokenizer = Tokenizer(BPE(vocab=vocab, merges=[tuple(pair) for pair in learned["merges"]]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([*special, "<mask>"])
+    tokenizer.post_processor = processors.RobertaProcessing((EOS, vocab[EOS]), (BOS, vocab[BOS]), add_prefix_space=False)
+    return str(tokenizer.to_str())
+
+
+def roberta_tokenizer() -> PreTrainedTokenizerFast:
+    """As RoBERTa's and Longformer's: bytes, <s> first </s></s> second </s>, all of type 0; BOS is the class token."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(_roberta_json()), unk_token=UNK, bos_token=BOS, eos_token=EOS, pad_token=PAD,
+        cls_token=BOS, sep_token=EOS, mask_token="<mask>",
+    )  # fmt: skip

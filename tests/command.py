@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["accordant.stages.offline", "accordant.stages.online", "accordant.pipeline.run"])
+_forks.set_forkserver_preload(
+    ["accordant.stages.offline", "accordant.stages.online", "accordant.pipeline.run", "accordant.data.convert"]
+)
 
 
 @dataclass(frozen=True)

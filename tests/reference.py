@@ -118,6 +118,63 @@ def bradley_terry(chosen: float, rejected: float, margin: float = 0.0) -> tuple[
     return loss, slope
 
 
+def _log_sum_exp(values: Row) -> float:
+    top = max(values)
+    return top + math.log(math.fsum(math.exp(x - top) for x in values))
+
+
+def davidson(chosen: float, rejected: float, nu: float, tie: bool, margin: float = 0.0) -> tuple[float, float]:
+    """-log P and its derivative by `chosen`, from pi = exp(score) (Davidson 1970, eq. 2.5).
+
+    P(chosen wins) = pi_1 / (pi_1 + pi_2 + nu sqrt(pi_1 pi_2)),  P(tie) = nu sqrt(pi_1 pi_2) / (the same).
+    A margin lowers the chosen score of a decided pair, as in Bradley-Terry.
+    """
+    first, second = chosen - (0.0 if tie else margin), rejected
+    logs = [first, second] + ([math.log(nu) + (first + second) / 2] if nu else [])
+    total = _log_sum_exp(logs)
+    wins, _, *ties = (math.exp(x - total) for x in logs)
+    expected = wins + sum(ties) / 2  # of the wins and half-wins of the first
+    return (total - logs[2], expected - 0.5) if tie else (total - first, expected - 1)
+
+
+def k_wise(scores: Row, levels: Sequence[int]) -> tuple[float, list[float]]:
+    """InstructGPT's eq. 1 for one prompt: the mean of -log sigmoid(r_w - r_l) over its pairs, and its gradient."""
+    pairs = [(i, j) for i, a in enumerate(levels) for j, b in enumerate(levels) if a < b]
+    loss, gradient = 0.0, [0.0] * len(scores)
+    for winner, loser in pairs:
+        one, slope = bradley_terry(scores[winner], scores[loser])
+        loss += one / len(pairs)
+        gradient[winner] += slope / len(pairs)
+        gradient[loser] -= slope / len(pairs)
+    return loss, gradient
+
+
+def plackett_luce(scores: Row, levels: Sequence[int]) -> tuple[float, list[float]]:
+    """-log of prod_i exp(s_i) / sum over those not placed before i of exp(s_j), down to the last level, and its gradient.
+
+    Breslow: the members of a tie are each drawn from the set that all of them are still in.
+    """
+    loss, gradient = 0.0, [0.0] * len(scores)
+    for i, level in enumerate(levels):
+        if level == max(levels):
+            continue
+        remaining = [j for j, other in enumerate(levels) if other >= level]
+        total = _log_sum_exp([scores[j] for j in remaining])
+        loss += total - scores[i]
+        gradient[i] -= 1
+        for j in remaining:
+            gradient[j] += math.exp(scores[j] - total)
+    return loss, gradient
+
+
+def rating_error(output: float, target: float, huber: float | None = None) -> tuple[float, float]:
+    """e^2 / 2, or beyond the bend d (|e| - d / 2) (Huber 1964), e = output - target; and its derivative by the output."""
+    error = output - target
+    if huber is None or abs(error) <= huber:
+        return error * error / 2, error
+    return huber * (abs(error) - huber / 2), math.copysign(huber, error)
+
+
 # --- optimisation -----------------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+import typer
 import yaml
 from rich.console import Console
 from transformers import PreTrainedTokenizerFast
@@ -23,7 +24,7 @@ from typer.testing import CliRunner
 
 import accordant.pipeline.run as pipeline_run
 import test_every_algorithm as contract
-from accordant import algos, cli, stages
+from accordant import algos, cli, cli_data, stages
 from accordant.config import build, parse_overrides, read_yaml
 from accordant.data.rows import read, write_jsonl
 from accordant.data.sources import SOURCES
@@ -147,8 +148,18 @@ def run(command: str) -> Any:
     return CliRunner().invoke(cli.app, shlex.split(command, comments=True)[1:], catch_exceptions=True)
 
 
+def parse_data(command: str) -> None:
+    """Options and arguments of an `accordant data ...`, which is not run: its files are only in the page."""
+    group: Any = typer.main.get_command(cli_data.app)
+    _, _, name, *words = shlex.split(command, comments=True)
+    group.commands[name].make_context(name, words)
+
+
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_every_command_parses(page: str, command: str, dry: list[Spec]) -> None:
+    if command.startswith("accordant data "):
+        parse_data(command)
+        return
     result = run(command)
     if result.exit_code == 2 and len(command.split()) == 2:
         pytest.fail(f"{page}: {command} is no whole command: {result.output}")
@@ -170,6 +181,14 @@ def test_every_command_parses(page: str, command: str, dry: list[Spec]) -> None:
 @pytest.mark.usefixtures("dry")
 def test_a_wrong_command_is_found(wrong: str) -> None:
     assert run(wrong).exception is not None
+
+
+@pytest.mark.parametrize("wrong", ["convrt a.jsonl b.jsonl --to pairs", "convert a.jsonl --to pairs", "check a.jsonl --stric",
+                                   "split a.jsonl --out b --seed x", "show a.jsonl --model m --turns first"])  # fmt: skip
+def test_a_wrong_data_command_is_found(wrong: str) -> None:
+    with pytest.raises(Exception) as error:
+        parse_data(f"accordant data {wrong}")
+    assert type(error.value).__name__ in ("KeyError", "MissingParameter", "NoSuchOption", "BadParameter", "UsageError")
 
 
 def accepted(setting: str) -> bool:

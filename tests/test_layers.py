@@ -22,6 +22,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("rewards", "evaluation"),
     ("stages",),
     ("pipeline",),
+    ("cli_data", "cli_reward"),
     ("cli", "apps", "__main__"),
 )
 LEVEL = {unit: level for level, units in enumerate(LEVELS) for unit in units}

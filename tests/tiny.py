@@ -13,7 +13,10 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
+    AutoModel,
     AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     PretrainedConfig,
     PreTrainedTokenizerBase,
@@ -69,6 +72,32 @@ FAMILIES: dict[str, dict[str, Any]] = {
 """`AutoConfig.for_model` arguments of each family. Gemma 2, Cohere and Granite put something behind the LM head."""
 
 
+_HALVES: dict[str, Any] = {"d_model": WIDTH, "decoder_start_token_id": 3}
+SEQ2SEQ: dict[str, dict[str, Any]] = {
+    "t5": _HALVES | {"d_kv": 16, "d_ff": 48, "num_layers": LAYERS, "num_heads": HEADS, "initializer_factor": 2.0},
+    "t5, untied": _HALVES
+    | {"d_kv": 16, "d_ff": 48, "num_layers": LAYERS, "num_heads": HEADS, "tie_word_embeddings": False}
+    | {"feed_forward_proj": "gated-gelu"},
+    "bart": _HALVES
+    | {"encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "encoder_layers": LAYERS, "decoder_layers": LAYERS}
+    | {"encoder_attention_heads": HEADS, "decoder_attention_heads": HEADS, "max_position_embeddings": CONTEXT}
+    | {"init_std": 0.3},
+}
+"""Encoder-decoders: relative positions and a scale before the head, no scale, and absolute positions with a bias behind it."""
+
+
+def tiny_seq2seq(folder: Path, tokenizer: PreTrainedTokenizerBase, family: str = "t5", seed: int = 0, **config: Any) -> Path:
+    """Write an encoder-decoder of `family` with its tokenizer into `folder`; returns `folder`."""
+    torch.manual_seed(seed)
+    fields = SEQ2SEQ[family] | {
+        "vocab_size": len(tokenizer),
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    built = AutoConfig.for_model(family.partition(",")[0], **(fields | config))
+    return _saved(AutoModelForSeq2SeqLM.from_config(built), tokenizer, folder)
+
+
 def tiny_config(family: str, tokenizer: PreTrainedTokenizerBase, **config: Any) -> PretrainedConfig:
     """A configuration of `family` that fits `tokenizer`; `config` overrides single fields."""
     fields = FAMILIES[family] | {
@@ -120,6 +149,65 @@ def tiny_bert_config(tokenizer: PreTrainedTokenizerBase, **config: Any) -> Pretr
         "pad_token_id": tokenizer.pad_token_id,
     }
     return AutoConfig.for_model("bert", **(fields | config))
+
+
+_ENCODER: dict[str, Any] = {
+    "hidden_size": WIDTH,
+    "intermediate_size": 48,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "max_position_embeddings": CONTEXT,
+    "initializer_range": 0.3,
+}
+ENCODERS: dict[str, dict[str, Any]] = {
+    "bert": _ENCODER,
+    "roberta": _ENCODER | {"max_position_embeddings": CONTEXT + 2, "type_vocab_size": 1},
+    "albert": _ENCODER | {"embedding_size": 16},
+    "deberta-v2": _ENCODER
+    | {
+        "relative_attention": True,
+        "position_buckets": 8,
+        "pos_att_type": ["p2c", "c2p"],
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+        "pooler_hidden_size": WIDTH,
+    },
+    "longformer": _ENCODER | {"max_position_embeddings": CONTEXT + 2, "attention_window": [8] * LAYERS, "type_vocab_size": 1},
+    "distilbert": {
+        "dim": WIDTH,
+        "hidden_dim": 48,
+        "n_layers": LAYERS,
+        "n_heads": HEADS,
+        "max_position_embeddings": CONTEXT,
+        "initializer_range": 0.3,
+    },
+    "modernbert": _ENCODER | {"local_attention": 8, "global_attn_every_n_layers": 2},
+}
+"""The same for encoders. RoBERTa and Longformer keep two positions for themselves; all of them read 64 tokens."""
+
+
+def encoder_config(family: str, tokenizer: PreTrainedTokenizerBase, **config: Any) -> PretrainedConfig:
+    """A configuration of an encoder that fits `tokenizer`; `config` overrides single fields."""
+    fields = ENCODERS[family] | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    for name in ("bos", "eos", "cls", "sep"):
+        fields[f"{name}_token_id"] = getattr(tokenizer, f"{name}_token_id")
+    return AutoConfig.for_model(family, **(fields | config))
+
+
+def tiny_encoder(
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    family: str = "bert",
+    kind: str = "base",
+    seed: int = 0,
+    **config: Any,
+) -> Path:
+    """Write an encoder with its tokenizer into `folder`; `kind`: base, masked (a masked language model) or classifier."""
+    auto: Any = {"base": AutoModel, "masked": AutoModelForMaskedLM, "classifier": AutoModelForSequenceClassification}[kind]
+    torch.manual_seed(seed)
+    return _saved(auto.from_config(encoder_config(family, tokenizer, **config)), tokenizer, folder)
 
 
 def _saved(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Path:

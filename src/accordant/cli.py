@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from accordant import __version__
+from accordant import __version__, cli_data, cli_reward
 from accordant.algos import ALGOS
 from accordant.stages import KINDS, OTHERS
 from accordant.types import UserError
@@ -24,6 +24,8 @@ app = typer.Typer(
     help="Align open language models with human preference: feedback, fine-tuning, reward models, PPO, evidence.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
 )  # fmt: skip
+app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_reward.app, name="reward")
 
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings, as optim.lr=1e-4")]
 Out = Annotated[Path | None, typer.Option(help="run folder; by default runs/<name>")]

@@ -14,8 +14,10 @@ from accordant.models.load import ModelConfig
 from accordant.models.scalar import ScalarModel
 from accordant.rewards import ClassifierReward, ModelReward, load
 from accordant.rewards.scoring import score_tokens
-from accordant.types import Answer, Labelled, Pair
+from accordant.types import Answer, Labelled, Message, Pair
+from builders import wordpiece_tokenizer
 from tasks import COLOURS, labelled, pairs, run_stage
+from tiny import tiny_encoder
 
 TEXTS = [(f"what colour is {thing}?", f" {colour}", f" not {colour}") for thing, colour in COLOURS.items()]
 
@@ -68,3 +70,26 @@ def test_labelled_texts(ends: bool, llama_folder: Path, tmp_path: Path) -> None:
     trained = score_tokens(model, [template.encode_labelled(Labelled("apple is red", 1)).tokens], 10_000)[:, 0]
     rolled = load(ClassifierReward(path=result["checkpoint"]))([Answer("apple", " is red", True)])
     torch.testing.assert_close(rolled, trained, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("messages", [False, True], ids=["text", "messages"])
+def test_a_cross_encoder(messages: bool, tmp_path: Path) -> None:
+    """Prompt and answer in the frame of its tokenizer, in training as in a rollout, whatever spaces a policy puts between."""
+    encoder = tiny_encoder(tmp_path / "encoder", wordpiece_tokenizer())
+    result = run_stage(
+        "reward_pairwise", tmp_path / "run", model={"path": str(encoder), "precision": "float32"},
+        data=str(pairs(tmp_path / "rows.jsonl")), epochs=2, rows_per_step=3, optim={"lr": 1e-3},
+    )  # fmt: skip
+    model, meta = ScalarModel.load(ModelConfig(path=result["checkpoint"])), read_meta(result["checkpoint"])
+    template = Template(model.tokenizer, int(meta["max_length"]))
+    asked = [(Message("user", p),) if messages else p for p, _, _ in TEXTS]
+    trained = [template.encode_pair(Pair(p, c, r)).chosen for p, (_, c, r) in zip(asked, TEXTS, strict=True)]
+    raw = score_tokens(model, trained, 10_000)[:, 0]
+    reward = load(ModelReward(path=result["checkpoint"], precision="float32"))
+    for finished in (True, False):  # an encoder's frame closes every text, and says nothing about its end
+        rolled = reward([Answer(p, c, finished) for p, (_, c, _) in zip(asked, TEXTS, strict=True)])
+        torch.testing.assert_close(rolled, (raw - meta["score_mean"][0]) / meta["score_sd"][0], atol=1e-5, rtol=1e-5)
+    tight = reward([Answer(p, c.strip(), True) for p, (_, c, _) in zip(asked, TEXTS, strict=True)])
+    torch.testing.assert_close(tight, rolled, atol=1e-5, rtol=1e-5)
+    text = f"user: {TEXTS[0][0]}" if messages else TEXTS[0][0]
+    assert trained[0].ids == tuple(wordpiece_tokenizer()(text, TEXTS[0][1])["input_ids"])

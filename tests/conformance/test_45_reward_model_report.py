@@ -1,4 +1,5 @@
-"""45: the reward-model report has accuracy by margin, calibration and the correlation with length, from held-out pairs."""
+"""45: the reward-model report, from held-out rows: accuracy by margin, source and turns, calibration, the correlation with length,
+trigger probes. Rankings' and ratings' own measures are in tests/stages/test_evaluate_reward.py."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from accordant.evaluation.probes import PROBES, probe_entry
 from accordant.evaluation.reward_report import pair_report
 from tasks import pairs, run_stage
 
@@ -20,7 +22,11 @@ def test_what_the_report_has(llama_folder: Path, tmp_path: Path) -> None:
     run_stage("evaluate_reward", tmp_path / "check", model={"path": trained["checkpoint"]}, data=rows)
     report = json.loads((tmp_path / "check" / "reward_model.json").read_text())
     assert {"heldout_accuracy", "n", "ci95", "ece", "reliability", "by_margin", "length_correlation"} <= set(report)
-    assert sum(row["n"] for row in report["by_margin"]) == report["n"] == 6
+    assert {"by_source", "by_turns", "baselines", "ties", "features", "probes", "suspicions", "left_out"} <= set(report)
+    for part in ("by_margin", "by_source", "by_turns"):
+        assert sum(row["n"] for row in report[part]) == report["n"] == 6
+        assert sum(row["n"] * row["accuracy"] for row in report[part]) == pytest.approx(6 * report["heldout_accuracy"])
+    assert {probe["probe"] for probe in report["probes"]} == set(PROBES)
 
 
 def test_by_margin_and_length_by_hand() -> None:
@@ -43,3 +49,12 @@ def test_calibration_by_hand() -> None:
     assert report["heldout_accuracy"] == 0.5
     assert report["ece"] == pytest.approx(0.45, abs=0.01)
     assert report["length_correlation"] is None  # lengths do not vary
+
+
+def test_probes_by_hand() -> None:
+    """Thanks add 0.4, 0.8 and 0.6 to three scores that spread by 0.5 over all answers: 1.2 standard deviations."""
+    before = np.array([1.0, 0.0, -1.0])
+    found = probe_entry("thanks", before, [1.4, 0.8, -0.4], sd=0.5, prompts=np.arange(3))
+    assert found["change"] == pytest.approx(1.2)
+    assert (found["rises"], found["falls"]) == (1, 0)
+    assert 0.79 < found["ci95"][0] < 1.2 < found["ci95"][1] < 1.61

@@ -169,15 +169,18 @@ def test_a_foreign_classifier_reads_bare_texts():
     assert bare.encode_scored("the", " kite", finished=True).ids == tuple(tokenizer("the kite")["input_ids"])
 
 
-def test_an_encoders_tokenizer_frames_texts_and_has_no_use_for_answers():
+def test_an_encoders_tokenizer_frames_texts_and_trains_on_none():
+    """A text by itself, or prompt and answer as two texts; a separator that a text spells stays text."""
     tokenizer = encoder_tokenizer()
     template = Template(tokenizer, 64)
     ids = template.encode_labelled(Labelled(f"the {SEP} kite", 0)).tokens.ids
     assert (ids[0], ids[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
     assert ids.count(tokenizer.sep_token_id) == 1
     assert ensure_pad(tokenizer) == ""
-    with pytest.raises(UserError, match="no end-of-sequence token"):
-        template.encode_chat(Chat("the", " kite"))
+    tokens = template.encode_chat(Chat("the", f" kite {SEP}"))
+    assert list(tokens.ids) == tokenizer("the", f"kite {SEP}", split_special_tokens=True)["input_ids"]
+    assert template.tokenizer.decode(tokens.ids[tokens.prompt_length :]).startswith("kite")
+    assert not any(tokens.loss_mask)
 
 
 def test_documents_are_trained_on_all_that_has_a_token_before_it(template):
@@ -240,10 +243,13 @@ def test_a_prompt_needs_room_for_an_answer():
         encode_all([row], Template(tokenizer, length))
 
 
-def test_rankings_have_no_token_form():
-    row = Ranking("q", ("a", "b"), ((0,), (1,)), source=Source("r.jsonl", 1))
-    with pytest.raises(UserError, match=r"r.jsonl:1: a Ranking has no token form"):
-        encode_all([row], CACHED["byte-level"])
+def test_rankings_are_answers_with_places_and_every_answer_needs_one(template):
+    row = Ranking("the", (" kite", " mill", " red"), ((2,), (0,)), rejected=(1,), source=Source("r.jsonl", 1))
+    (ranking,), _ = encode_all([row], template)
+    assert ranking.answers == tuple(template.encode_chat(Chat("the", text)) for text in row.completions)
+    assert (ranking.level, ranking.rejected) == ((1, 2, 0), (False, True, False))
+    with pytest.raises(UserError, match=r"r.jsonl:1"):
+        encode_all([Ranking("q", ("a", "b"), ((0,),), source=Source("r.jsonl", 1))], template)
 
 
 def test_an_empty_prompt_needs_a_bos():

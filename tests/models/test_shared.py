@@ -42,17 +42,23 @@ def gradients(model: ScalarModel, scores: Tensor) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.module.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+RAGGED = tuple(family for family in SHARING if family != "gemma2")  # which caps the scores inside of its attention
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager", "ragged"])
 @pytest.mark.parametrize("family", SHARING)
 def test_scores_and_gradients_equal_those_of_rows_of_their_own(
     family: str, attention: str, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     model = scalar_model(tiny_classifier(tmp_path, tokenizer, family))
-    if (family, attention) != ("gemma2", "sdpa"):  # transformers has no such Gemma 2 classifier
+    if attention != "ragged" and (family, attention) != ("gemma2", "sdpa"):  # transformers has no such Gemma 2 classifier
         model.module.set_attn_implementation(attention)
     model.module.eval()
+    before = model.module.config._attn_implementation
     assert max(map(shared_length, token_pairs())) > CONTEXT
     assert shares_prompts(model, token_pairs())
+    assert model.ragged is (family in RAGGED)
+    model.ragged = attention == "ragged" and family in RAGGED
     ids, mask, prompt_length = plain_rows(token_pairs())
     plain, joined = model.logits(ids, mask), shared_logits(model, ids, mask, prompt_length)
     torch.testing.assert_close(joined, plain, atol=1e-5, rtol=1e-5)
@@ -61,6 +67,7 @@ def test_scores_and_gradients_equal_those_of_rows_of_their_own(
     for name, gradient in expected.items():
         scale = float(gradient.abs().max())
         torch.testing.assert_close(found[name], gradient, atol=1e-5 * max(1.0, scale), rtol=0, msg=name)
+    assert model.module.config._attn_implementation == before  # a checkpoint must not ask for our attention
 
 
 @pytest.mark.parametrize(
@@ -96,10 +103,14 @@ def test_what_is_compared_reaches_as_far_as_any_pair() -> None:
     assert shared._extremes([other, longest, shortest, widest]) == [longest, shortest, widest]
 
 
+@pytest.mark.parametrize("ragged", [False, True], ids=["padded", "ragged"])
 @pytest.mark.parametrize("family", ["llama", "gpt2", "opt"])
-def test_an_answer_says_nothing_to_the_other(family: str, tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+def test_an_answer_says_nothing_to_the_other(
+    family: str, ragged: bool, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
     model = scalar_model(tiny_classifier(tmp_path, tokenizer, family))
     model.module.eval()
+    model.ragged = ragged
     ids, mask, prompt_length = plain_rows(token_pairs())
     n = len(prompt_length)
     changed = ids.clone()
@@ -127,16 +138,55 @@ def test_the_probe_compares_without_dropout_and_in_float32(
     assert (model.precision, seen) == ("bfloat16", {"float32"})
 
 
-def test_bfloat16_arithmetic(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+@pytest.mark.parametrize("ragged", [False, True], ids=["padded", "ragged"])
+def test_bfloat16_arithmetic(ragged: bool, tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     """As far from float32 as plain rows are: the mask survives the smaller range."""
     model = scalar_model(tiny_classifier(tmp_path, tokenizer, initializer_range=0.1))
     model.module.eval()
     ids, mask, prompt_length = plain_rows(token_pairs())
     rough = ScalarModel(model.module, model.tokenizer, "bfloat16")
+    rough.ragged = ragged
     with torch.no_grad():
         exact, plain = model.logits(ids, mask), rough.logits(ids, mask)
         joined = shared_logits(rough, ids, mask, prompt_length)
     torch.testing.assert_close(joined, exact, atol=2 * float((plain - exact).abs().max()), rtol=0)
+
+
+def test_three_answers_of_one_prompt_and_dropout(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    """K = 3: the scores are those of plain rows in their order. With dropout in the attention they differ from pass to pass."""
+    model = scalar_model(tiny_classifier(tmp_path, tokenizer, "llama", attention_dropout=0.5))
+    model.module.eval()
+    items = token_pairs(((3, 2, 4, 1), (9, 5, 5, 30)))
+    ids, mask, prompt_length = plain_rows(items)
+    assert shares_prompts(model, items)
+    for model.ragged in (True, False):
+        with torch.no_grad():
+            torch.testing.assert_close(
+                shared_logits(model, ids, mask, prompt_length), model.logits(ids, mask), atol=1e-5, rtol=1e-5
+            )
+    model.module.train()
+    model.ragged = True
+    with torch.no_grad():
+        first, second = (shared_logits(model, ids, mask, prompt_length) for _ in range(2))
+    assert (first - second).abs().min() > 1e-4
+
+
+@pytest.mark.parametrize(("asked", "refused"), [
+    ({"softcap": 50.0}, True), ({"s_aux": torch.zeros(2)}, True), ({"position_bias": torch.zeros(1)}, True),
+    ({"sliding_window": 4}, True), ({"sliding_window": 5}, False), ({"softcap": None, "sliding_window": None}, False),
+])  # fmt: skip
+def test_attention_that_asks_for_more_is_refused_and_not_approximated(asked: dict[str, Any], refused: bool) -> None:
+    """The probe would not always see it: a cap of 50 does nothing to the small numbers of an untrained model."""
+    states = torch.randn(1, 2, 7, 4, generator=torch.Generator().manual_seed(0))
+    module = torch.nn.Module()
+    if refused:
+        with pytest.raises(NotImplementedError):
+            shared._attend(module, states, states, states, None, segments=((3, (2, 2)),), **asked)
+    else:
+        out, _ = shared._attend(module, states, states, states, None, segments=((3, (2, 2)),), **asked)
+        assert out.shape == (1, 7, 2, 4)
+    with pytest.raises(NotImplementedError, match="without segments"):
+        shared._attend(module, states, states, states, None)
 
 
 def test_adapters_are_seen(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:

@@ -69,6 +69,43 @@ def make_example(number: int) -> dict:
     }  # fmt: skip
 
 
+def make_findings() -> dict:
+    """What a reward-model report says beside its accuracy; a real one has not all of it, because it is of one kind of row."""
+    words = [
+        ("adding “Thanks!”", True, 0.12),
+        ("putting a refusal in front", False, -0.94),
+        ("cutting it in half", False, -0.41),
+    ]
+    errors = {"value": 0.81, "baseline": 1.02, "difference": -0.21, "ci95": [-0.3, -0.12]}
+    value = {"value": 0.61, "ci95": [0.52, 0.69], "n": 160, "note": ""}
+    return {
+        "kind": "Ranking", "left_out": {"n": 1, "rows": "1 rows over 192 tokens: held.jsonl:7 (201 tokens)"},
+        "by_source": [{"source": name, "n": 242, "accuracy": a, "ci95": [a - 0.05, a + 0.05]} for name, a in (("forum", 0.77), ("desk", 0.82))],
+        "by_turns": [{"turns": str(i), "n": 161, "accuracy": 0.84 - 0.03 * i, "ci95": [0.7, 0.86]} for i in (1, 2, 3)],
+        "baselines": [{"name": "the shorter answer wins", "accuracy": 0.56, "gain": 0.233, "gain_ci95": [0.18, 0.29]}],
+        "ties": {"n": 31, "gap": 0.42, "gap_others": 1.31},
+        "ranking": {
+            "rankings": 160, "answers": [3, 4], "tau_b": value,
+            "best_of_k": {"n": 160, "accuracy": 0.71, "ci95": [0.64, 0.78], "chance": 0.29},
+        },
+        "labelers": [{"labeler": "careful-1", "rows": 80, "n": 242, "accuracy": 0.86, "ci95": [0.81, 0.9], "tau_b": value}],
+        "attributes": [{
+            "attribute": "helpful", "n": 160, "own_output": True, "spearman": value, "pearson": value, "rmse": errors,
+            "mae": errors, "pairs": {"n": 90, "accuracy": 0.74, "ci95": [0.66, 0.82]},
+        }],
+        "classes": {
+            "counts": {"0": 60, "1": 100}, "macro_f1": value, "macro_f1_baseline": 0.38, "auroc": value,
+        },
+        "features": [{"feature": "list items", "rho": 0.08, "ci95": [-0.02, 0.18], "n": 968, "note": "", "share": 0.12}],
+        "probes": [
+            {"probe": "p", "words": name, "harmless": harmless, "n": 128, "change": change, "ci95": [change - 0.1, change + 0.1],
+             "rises": 0.31, "falls": 0.64}
+            for name, harmless, change in words
+        ],
+        "suspicions": [],
+    }  # fmt: skip
+
+
 def make_report(steps: int = 60, peak: int | None = None) -> dict:
     """A whole report of a run that went well; the tests spoil copies of it."""
     labelers = [
@@ -114,6 +151,7 @@ def make_report(steps: int = 60, peak: int | None = None) -> dict:
                 {"margin": "0 to 0.5", "n": 131, "accuracy": 0.61}, {"margin": "0.5 to 1", "n": 122, "accuracy": 0.74},
                 {"margin": "1 to 2", "n": 140, "accuracy": 0.88}, {"margin": "over 2", "n": 91, "accuracy": 0.967},
             ],
+            **make_findings(),
         },
         "policy": {
             "before": make_answers(-0.31, 0.124, 0.148, 13.4), "after": make_answers(1.42, 1.187, 0.023, 11.6),
@@ -218,6 +256,9 @@ def test_model_text_is_data():
     report["labels"]["labelers"][0]["name"] = attack
     report["stages"][0].update(name=attack, status="failed")
     report["reward_model"]["by_margin"][0]["margin"] = attack
+    report["reward_model"]["by_source"][0]["source"] = attack
+    report["reward_model"]["labelers"][0]["labeler"] = attack
+    report["reward_model"]["suspicions"] = [attack]
     page = Page(render(report))
     assert "script" not in {tag for tag, _ in page.tags}
     assert not any("onload" in attrs for _, attrs in page.tags)
@@ -238,7 +279,20 @@ def test_model_text_is_data():
         "Standard deviation of the reward: 1.24 before",
         "40 of 60 steps",
         "79.3 %",  # held-out accuracy
-        "75.5 % to 82.7 %, n = 484 pairs",
+        "75.5 % to 82.7 %, n = 484 pairs of answers",
+        "Left out, longer than the model reads: 1 rows over 192 tokens: held.jsonl:7",
+        "31 pairs are ties, which accuracy leaves out; their scores are 0.42 sd apart, those of the others 1.31",
+        "Nothing suspicious was found",
+        "forum 242 77.0 % 72.0 % to 82.0 %",
+        "2 161 78.0 % 70.0 % to 86.0 %",
+        "the shorter answer wins 56.0 % +23.3 points +18.0 to +29.0 points",
+        "160 rankings of 3 to 4 answers",
+        "its best answer is one of the best 71.0 % 64.0 % to 78.0 % 29.0 % by chance",
+        "careful-1 80 242 86.0 % 81.0 % to 90.0 % +0.61",
+        "helpful 160 +0.61 +0.52 to +0.69 +0.61 0.81 -0.21 (-0.30 to -0.12)",
+        "macro-F1 0.61 0.52 to 0.69 0.38 baseline",
+        "list items +0.08 -0.02 to +0.18 12.0 %",
+        "putting a refusal in front -0.94 -1.04 to -0.84 31.0 % 128",
         "-0.21",  # length correlation
         "n = 131",  # a margin
         "0.38 to 0.45, n = 480 items",  # kappa
@@ -258,6 +312,44 @@ def test_model_text_is_data():
 )
 def test_numbers_are_on_the_page(words):
     assert words in Page(render(make_report())).text
+
+
+def test_what_is_suspicious_is_said_in_the_section_and_at_the_top():
+    report = make_report()
+    report["reward_model"]["suspicions"] = [
+        "Adding thanks moves the score up by 0.8 sd.",
+        "It is clearly less accurate in forum.",
+    ]
+    page = Page(render(report))
+    assert "What is suspicious Adding thanks moves the score up by 0.8 sd. It is clearly less accurate in forum." in page.text
+    assert "Nothing suspicious" not in page.text
+    assert "The reward model: Adding thanks moves the score up by 0.8 sd. (1 more in its section)" in summarise(report).cautions
+
+
+def test_a_report_from_before_these_findings_is_still_a_page():
+    report = make_report()
+    for key in make_findings():
+        del report["reward_model"][key]
+    text = Page(render(report)).text
+    assert "75.5 % to 82.7 %, n = 484 pairs; 50 % is guessing" in text
+    assert "suspicious" not in text
+
+
+def test_ratings_have_no_accuracy():
+    report = bare_report()
+    model = make_report()["reward_model"] | {
+        "kind": "Rating",
+        "heldout_accuracy": None,
+        "ci95": [None, None],
+        "ece": None,
+        "reliability": [],
+    }
+    report["reward_model"] = model | {"by_margin": [], "classes": None, "ranking": None, "baselines": [], "ties": None}
+    text = Page(render(report)).text
+    assert "Held-out accuracy" not in text
+    assert "Rated answers 484" in text
+    assert "Calibration or accuracy by margin is missing" not in text
+    assert summarise(report).sentences == ()
 
 
 def test_what_is_missing_is_said():
@@ -494,6 +586,7 @@ def test_every_key_of_the_schema_is_documented():
 
     report = make_report()
     report["versions"] = {}
+    report["reward_model"]["classes"]["counts"] = {}
     collect(report)
     assert len(keys) > 70
     assert not {key for key in keys if f"`{key}`" not in text}

@@ -119,7 +119,7 @@ def test_prompts_of_another_world(world: dict[str, Any], tmp_path: Path) -> None
 # --- reward models ----------------------------------------------------------------------------------------------------
 
 
-def test_a_reward_model_is_measured_on_pairs_or_labels_alone(llama_folder: Path, tmp_path: Path) -> None:
+def test_a_reward_model_is_not_measured_on_rows_that_judge_nothing(llama_folder: Path, tmp_path: Path) -> None:
     trained = run_stage(
         "reward_pairwise",
         tmp_path / "rm",
@@ -128,7 +128,7 @@ def test_a_reward_model_is_measured_on_pairs_or_labels_alone(llama_folder: Path,
         max_steps=1,
     )
     rows = write_rows(tmp_path / "chats.jsonl", [{"prompt": "q", "completion": " a"}])
-    with pytest.raises(UserError, match="measured on pairs or on labelled texts, found Chat rows"):
+    with pytest.raises(UserError, match="measured on pairs, rankings, ratings, thumbs or labelled texts, found Chat rows"):
         run_stage("evaluate_reward", tmp_path / "run", model={"path": trained["checkpoint"]}, data=str(rows))
 
 

@@ -3,7 +3,7 @@
 An **offline** algorithm (rows -> loss) is a module with::
 
     ROWS      names of the row types that it learns from
-    HEAD      "language" or "scalar"
+    HEAD      "language" or "scalar"; the stage of the former also knows `turns`, `pack` and `new_tokens`
     Config    its knobs
     check(items, cfg) -> str                 what to know about these rows, or ""; UserError: they teach nothing
     collate(items, pad_id) -> Batch          N rows padded together; extra["prompt_length"], (N,), for answers that share one

@@ -1,7 +1,8 @@
 """Supervised fine-tuning: the mean negative log-likelihood of the tokens that are trained on.
 
-On `Document` rows that is every token (pretraining, domain adaptation), on `Chat` rows the completion and its end alone. The
-mean is over tokens of the whole optimiser step, so a long answer counts for more than a short one, as it does in pretraining.
+On `Document` rows that is every token (pretraining, domain adaptation), on `Chat` rows the completion and its end alone, or all
+the assistant's turns with their ends. The mean is over tokens of the whole optimiser step, so a long answer counts for more
+than a short one, as it does in pretraining.
 """
 
 from __future__ import annotations
@@ -13,18 +14,25 @@ from torch import Tensor
 from accordant import config
 from accordant.ops.batching import pad_rows
 from accordant.ops.masked import masked_sum
-from accordant.types import Batch, LanguageOut, Metrics, Sums, Tokens
+from accordant.types import Batch, LanguageOut, Metrics, Sums, Tokens, UserError
 
 ROWS = ("Chat", "Document")
 HEAD = "language"
 
 
 class Config(config.Config):
-    """No knobs: what is trained on is the template's decision."""
+    """No knobs: what is trained on is the template's decision, by the stage's `turns`."""
 
 
 def check(items: Sequence[Tokens], cfg: Config) -> str:  # noqa: ARG001  (the contract's arguments)
-    return ""
+    """Raises UserError where no token is trained on."""
+    silent = sum(not any(item.loss_mask[1:]) for item in items)
+    if silent == len(items):
+        raise UserError(
+            f"none of the {len(items)} rows has a token to train on: sft needs a language model's tokenizer, not an encoder's, "
+            "and texts of more than one token"
+        )
+    return f"{silent} rows have no token to train on" if silent else ""
 
 
 def collate(items: Sequence[Tokens], pad_id: int) -> Batch:

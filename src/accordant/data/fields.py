@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, TypeAlias, get_args
 
 from accordant.data.files import shown
@@ -14,7 +15,13 @@ Fields: TypeAlias = Mapping[str, object]
 Context: TypeAlias = tuple[Message, ...]
 
 _OPTIONAL = ("prompt", "margin", "weight", "labeler", "tie")
-_NEVER_TEXT = ("label", "up", "tie", "margin", "weight", "messages", "completions", "ranks", "groups", "scores")
+_NEVER_TEXT = (
+    "label", "up", "tie", "margin", "weight", "messages", "completions", "ranks", "groups", "scores",
+    "conversations", "responses", "history", "instances", "kto_tag",
+    "score_chosen", "score_rejected", "chosen_score", "rejected_score",
+    "chosen-rating", "rejected-rating", "chosen_rating", "rejected_rating",
+)  # fmt: skip
+_FLAGS = ("label", "up", "tie", "kto_tag")
 _TRANSCRIPT_MARKER = "\n\nAssistant:"
 
 
@@ -35,6 +42,8 @@ def unspelled(fields: Mapping[str, object]) -> Fields:
 def _unspelled(name: str, cell: str, ranking: bool) -> object:
     if not cell and name in _OPTIONAL:
         return None
+    if name in _FLAGS and cell.lower() in ("true", "false"):  # as Python and spreadsheets spell them
+        return cell.lower() == "true"
     try:
         found = json.loads(cell)
     except (ValueError, RecursionError):
@@ -43,6 +52,17 @@ def _unspelled(name: str, cell: str, ranking: bool) -> object:
     if name in _NEVER_TEXT or (name == "rejected" and ranking) or (found and messages_like):
         return found
     return cell
+
+
+def require(fields: Fields, needs: Sequence[str]) -> None:
+    """Raises `Bad` where some of these fields are missing, with the nearest names that are there."""
+    missing = [name for name in needs if name not in fields]
+    if not missing:
+        return
+    lacks = " and ".join(f"`{name}`" for name in missing)
+    near = get_close_matches(missing[0], sorted(fields), n=1, cutoff=0.7)
+    hint = f"; is {near[0]!r} what is meant? then map it" if near else ""
+    raise Bad(f"{lacks} {'is' if len(missing) == 1 else 'are'} missing; the fields are {sorted(fields)}{hint}")
 
 
 def text(fields: Fields, name: str) -> str:
@@ -135,7 +155,7 @@ def scores(fields: Fields, name: str) -> dict[str, float]:
     found = fields.get(name)
     if not isinstance(found, dict):
         raise Bad(f'`{name}` must be an object such as {{"quality": 4}}, found {shown(found)}')
-    rated = {key: _number(value, f"{name}.{key}") for key, value in found.items() if value is not None}
+    rated = {_text(key, f"{name} key"): _number(value, f"{name}.{key}") for key, value in found.items() if value is not None}
     if not rated:
         raise Bad(f"`{name}` rates no attribute; rate one or delete the row")
     return rated

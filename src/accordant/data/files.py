@@ -1,17 +1,20 @@
 """Files -> records: the fields of each row with the place they were found, or the complaint about that place.
 
-JSONL, JSON (one list), CSV and Parquet files, and data sets of the Hugging Face hub. What the fields mean is `rows`'
-business. A byte-order mark and Windows line ends lose nothing and are accepted.
+JSONL, JSON (one list, or JSONL under that name), CSV and Parquet files, the first three also with .gz, and data sets of the
+Hugging Face hub. What the fields mean is `rows`' business. A byte-order mark and Windows line ends lose nothing and are
+accepted.
 
-Left out: compressed files; streaming (a file is read whole).
+Left out: streaming (a file is read whole); other compression than gzip.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -33,13 +36,18 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What is wrong at a place, with the fix: `str()` gives "pairs.jsonl:3: ..."."""
+    """What is wrong at a place, with the fix: `str()` gives "pairs.jsonl:3: ...".
+
+    `rows`: how many rows it is about; more than 1 where all rows of a file have the same fault, which is then said once.
+    """
 
     source: Source
     message: str
+    rows: int = 1
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.message}"
+        # Half a surrogate pair, which JSON can spell and nothing can print, must not break the message about it.
+        return f"{self.source}: {self.message}".encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 Found: TypeAlias = "Record | Complaint"
@@ -56,12 +64,23 @@ def records(path: str | Path) -> Iterator[Found]:
         return _hub(name)
     file = existing(name)
     readers = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".parquet": _parquet}
-    if file.suffix.lower() not in readers:
+    packed = file.suffix.lower() == ".gz"
+    kind = Path(file.stem).suffix if packed else file.suffix
+    if kind.lower() not in readers or (packed and kind.lower() == ".parquet"):
         raise UserError(
-            f"{name}: rows cannot be read from a {file.suffix or 'nameless'} file; use one of {', '.join(readers)}, "
+            f"{name}: rows cannot be read from a {kind or 'nameless'} file; use one of {', '.join(readers)}, "
             "or the source `text` for plain text"
         )
-    return readers[file.suffix.lower()](file, name)
+    return _unpacked(file, name, readers[kind.lower()]) if packed else readers[kind.lower()](file.read_bytes(), name)
+
+
+def _unpacked(file: Path, name: str, reader: Callable[[bytes, str], Iterator[Found]]) -> Iterator[Found]:
+    try:
+        data = gzip.decompress(file.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        yield Complaint(Source(name, 0), f"not a readable gzip file ({error}); fetch it again, or unpack it")
+        return
+    yield from reader(data, name)
 
 
 def existing(path: str | Path) -> Path:
@@ -123,12 +142,12 @@ def _parse(text: str, source: Source) -> object | Complaint:
         return Complaint(source, f"invalid JSON, {error}; write a shorter number")
 
 
-def _jsonl(file: Path, name: str) -> Iterator[Found]:
+def _jsonl(data: bytes, name: str) -> Iterator[Found]:
     # Split at \n alone: str.splitlines would also cut at the line separators that JSON allows inside a string.
-    for number, data in enumerate(file.read_bytes().split(b"\n"), start=1):
+    for number, bare in enumerate(data.split(b"\n"), start=1):
         source = Source(name, number)
         try:
-            line = decode(data) if number == 1 else data.decode("utf-8")
+            line = decode(bare) if number == 1 else bare.decode("utf-8")
         except UnicodeDecodeError as error:
             yield Complaint(source, not_utf8(error))
             continue
@@ -136,14 +155,17 @@ def _jsonl(file: Path, name: str) -> Iterator[Found]:
             yield _record(source, _parse(line, source))
 
 
-def _json(file: Path, name: str) -> Iterator[Found]:
-    """A list, item by item, so that each knows its line."""
+def _json(data: bytes, name: str) -> Iterator[Found]:
+    """A list, item by item, so that each knows its line; or JSONL, which many data sets keep under this name."""
     try:
-        text = decode(file.read_bytes())
+        text = decode(data)
     except UnicodeDecodeError as error:
         yield Complaint(Source(name, error.object.count(b"\n", 0, error.start) + 1), not_utf8(error))
         return
     if not text.strip():
+        return
+    if _holds_jsonl(text):
+        yield from _jsonl(data, name)
         return
     values = _parse(text, Source(name, 1))
     if isinstance(values, Complaint):
@@ -153,6 +175,12 @@ def _json(file: Path, name: str) -> Iterator[Found]:
         yield Complaint(Source(name, 1), "expected a list of objects; wrap them in [ ], or use .jsonl")
         return
     yield from (_record(Source(name, line), value) for line, value in zip(_item_lines(text), values, strict=True))
+
+
+def _holds_jsonl(text: str) -> bool:
+    """Whether there are several lines, and the first is an object."""
+    first, _, rest = text.strip().partition("\n")
+    return bool(rest) and first.startswith("{") and isinstance(_parse(first, Source("", 1)), dict)
 
 
 def _item_lines(text: str) -> Iterator[int]:
@@ -171,9 +199,8 @@ def _item_lines(text: str) -> Iterator[int]:
         _, position = decoder.raw_decode(text, position)
 
 
-def _csv(file: Path, name: str) -> Iterator[Found]:
+def _csv(data: bytes, name: str) -> Iterator[Found]:
     """Rows under a header, each cell as text."""
-    data = file.read_bytes()
     try:
         text = decode(data)
     except UnicodeDecodeError as error:
@@ -200,17 +227,17 @@ def _csv(file: Path, name: str) -> Iterator[Found]:
         yield Complaint(Source(name, line), f"invalid CSV, {error}; {fix}")
 
 
-def _parquet(file: Path, name: str) -> Iterator[Found]:
+def _parquet(data: bytes, name: str) -> Iterator[Found]:
     """Rows count from 1."""
     import pyarrow
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(file)
-    except pyarrow.ArrowException as error:
+        rows = parquet.read_table(io.BytesIO(data)).to_pylist()
+    except (pyarrow.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
         yield Complaint(Source(name, 0), f"not a readable Parquet file ({error}); write it again, or use .jsonl")
         return
-    for number, fields in enumerate(table.to_pylist(), start=1):
+    for number, fields in enumerate(rows, start=1):
         yield Record(Source(name, number), fields)
 
 

@@ -16,10 +16,11 @@ A row is recognised by its fields, the first match deciding:
     prompt                                    `Prompt`
     ========================================  ==========  ====================================================
 
+Before that, the shapes of other tools (`shapes`: ShareGPT, Alpaca, Argilla, scored and unpaired preferences) become these.
 A prompt is text, or a list of messages {"role": ..., "content": ...}; an answer is text, or a list that ends with one
 assistant message. All bad rows are named, by file and line, before anything is trained.
 
-Left out: training on every assistant turn; conversion from other data sets' own field names.
+Left out: guesses at fields that no shape knows: say `map={"question": "prompt"}`.
 """
 
 from __future__ import annotations
@@ -27,48 +28,113 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields as fields_of
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 from accordant.data import fields as want
+from accordant.data import shapes
 from accordant.data.fields import Bad, Fields
-from accordant.data.files import Complaint, Record, records
-from accordant.types import (
-    Chat,
-    Document,
-    Labelled,
-    Pair,
-    Prompt,
-    PromptText,
-    Ranking,
-    Rating,
-    Row,
-    Source,
-    Thumb,
-    UserError,
+from accordant.data.files import Complaint, Found, Record, records
+from accordant.data.kinds import (
+    KNOWN_FIELDS,
+    PARSERS,
+    known_shapes,
+    nearest_shape,
+    odd_one,
+    readable_as,
+    recognise,
+    refuse_typos,
 )
+from accordant.types import Rating, Row, Source, UserError
 
 RowT = TypeVar("RowT", bound=Row)
 
 _NAMED = 20  # complaints that an error lists before it only counts
 
 
-def read(path: str | Path, kind: type[RowT] | None = None) -> list[RowT]:
+def read(path: str | Path, kind: type[RowT] | None = None, map: Mapping[str, str] | None = None) -> list[RowT]:
     """The rows of a file or hub data set, all of one kind: `kind`, or the kind of most rows.
 
     Args:
         path: a .jsonl, .json, .csv or .parquet file, or "hub:owner/name:split" or "hub:owner/name/config:split".
         kind: the row type wanted; fields that it does not know are ignored, so that `Prompt` reads pairs, too.
+        map: {theirs: ours} renames fields before anything is recognised.
 
     Raises:
-        UserError: the file is not there or empty, or rows are bad: up to 20 are named, and all are counted.
+        UserError: the file is not there or empty, a name in `map` is wrong, or rows are bad: up to 20 are named, and all are
+            counted.
     """
-    rows, complaints = check(path, kind)
+    rows, complaints = check(path, kind, map)
+    return all_good(path, rows, complaints)
+
+
+def check(
+    path: str | Path, kind: type[RowT] | None = None, map: Mapping[str, str] | None = None
+) -> tuple[list[RowT], list[Complaint]]:
+    """The good rows of a file, and a complaint about each other one, in order.
+
+    A fault that all rows share is said once, with their number. Arguments as for `read`.
+
+    Raises:
+        UserError: the file is not there, or of an unknown kind, or a name in `map` is wrong.
+    """
+    found = _renamed(list(records(path)), map or {}, str(path))
+    opened = [_opened(record) if isinstance(record, Record) else record for record in found]
+    recognised = Counter(recognise(row.fields) for some in opened if isinstance(some, list) for row in some)
+    del recognised[None]
+    usual = recognised.most_common(1)[0][0] if recognised else None
+    # All that any row has: where none is of a known shape, the same is wrong with each, and it is said once.
+    held = {name: None for some in opened if isinstance(some, list) for row in some for name in row.fields}
+    unknown = f"the fields {sorted(held)} make no known row; {nearest_shape(held)}"
+    return _sorted_out(opened, lambda row: _row(row, kind, usual, unknown))
+
+
+def convert(
+    path: str | Path,
+    to: Callable[[Fields], Iterable[Mapping[str, Any]]],
+    kind: type[RowT],
+    map: Mapping[str, str] | None = None,
+    parse: Callable[[Fields, Source], RowT] | None = None,
+    needs: Sequence[str] = (),
+) -> tuple[list[RowT], list[Complaint]]:
+    """Rows of a file whose fields mean something of its own: `to` says what, and raises `Bad` where they make no sense.
+
+    Args:
+        path: as for `read`.
+        to: a record's fields -> our fields of each row that it holds; none where it is passed over.
+        kind: the row type of these.
+        map: as for `read`.
+        parse: makes the row of the fields; by default the kind's own parser, with all its checks.
+        needs: fields that every record has.
+    """
+    made = parse or PARSERS[kind]
+
+    def opened(record: Record) -> list[Record] | Complaint:
+        try:
+            fields = want.unspelled(record.fields) if record.spelled else record.fields
+            want.require(fields, needs)
+            return [Record(record.source, dict(row)) for row in to(fields)]
+        except Bad as bad:
+            return Complaint(record.source, str(bad))
+
+    found = _renamed(list(records(path)), map or {}, str(path), any_name=True)
+    some = [opened(record) if isinstance(record, Record) else record for record in found]
+    return _sorted_out(some, lambda row: made(want.present(row.fields), row.source))
+
+
+def all_good(path: str | Path, rows: list[RowT], complaints: Sequence[Complaint]) -> list[RowT]:
+    """The rows, if there are any and nothing is wrong with the others.
+
+    Raises:
+        UserError: else; up to 20 complaints are named, and all are counted.
+    """
     if complaints:
-        lines = [f"{path}: {len(complaints)} of {len(rows) + len(complaints)} rows are bad"]
+        bad = sum(complaint.rows for complaint in complaints)
+        lines = [f"{path}: {bad} of {len(rows) + bad} rows are bad"]
         lines += [f"  {complaint}" for complaint in complaints[:_NAMED]]
         lines += [f"  and {len(complaints) - _NAMED} more"] if len(complaints) > _NAMED else []
         raise UserError("\n".join(lines))
@@ -77,27 +143,64 @@ def read(path: str | Path, kind: type[RowT] | None = None) -> list[RowT]:
     return rows
 
 
-def check(path: str | Path, kind: type[RowT] | None = None) -> tuple[list[RowT], list[Complaint]]:
-    """The good rows of a file, and a complaint about each other one, in order.
-
-    Raises:
-        UserError: the file is not there, or of an unknown kind.
-    """
-    found = list(records(path))
-    recognised = Counter(_recognise(record.fields) for record in found if isinstance(record, Record))
-    del recognised[None]
-    usual = recognised.most_common(1)[0][0] if recognised else None
-    rows: list[RowT] = []
+def _sorted_out(
+    opened: Sequence[list[Record] | Complaint], parse: Callable[[Record], Any]
+) -> tuple[list[Any], list[Complaint]]:
+    """Rows and complaints, in order; a record of several rows gives all of them or one complaint."""
+    rows: list[Any] = []
     complaints: list[Complaint] = []
-    for record in found:
-        if isinstance(record, Complaint):
-            complaints.append(record)
+    for some in opened:
+        if isinstance(some, Complaint):
+            complaints.append(some)
             continue
         try:
-            rows.append(_row(record, kind, usual))
+            rows += [parse(row) for row in some]
         except Bad as bad:
-            complaints.append(Complaint(record.source, str(bad)))
-    return rows, complaints
+            complaints.append(Complaint(some[0].source, str(bad)))
+    return rows, complaints if rows else once(complaints)
+
+
+def once(complaints: list[Complaint]) -> list[Complaint]:
+    """A fault that all rows of a file have, said once with their number; for files in which no row is good."""
+    if len(complaints) < 2 or len({complaint.message for complaint in complaints}) > 1:
+        return complaints
+    count = sum(complaint.rows for complaint in complaints)
+    return [Complaint(complaints[0].source, f"all {count} rows: {complaints[0].message}", count)]
+
+
+def _renamed(found: list[Found], map: Mapping[str, str], path: str, any_name: bool = False) -> list[Found]:
+    """The records with fields under the names that `map` gives them."""
+    held = {name for record in found if isinstance(record, Record) for name in record.fields}
+    for theirs, ours in map.items():
+        if theirs not in held:
+            near = get_close_matches(theirs, sorted(held), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"its fields are {', '.join(sorted(held)) or 'none'}"
+            raise UserError(f"map: {path} has no field {theirs!r}; {hint}")
+        if ours not in KNOWN_FIELDS and not any_name:  # a named source has names of its own
+            near = get_close_matches(ours, sorted(KNOWN_FIELDS), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(KNOWN_FIELDS))}"
+            raise UserError(f"map: {theirs!r} cannot become {ours!r}, which is no field of a row; {hint}")
+        if (ours in held and ours not in map) or list(map.values()).count(ours) > 1:
+            raise UserError(
+                f"map: {theirs!r} cannot become {ours!r}, because another field of {path} has that name; map that, too"
+            )
+    if not map:
+        return found
+    return [
+        replace(record, fields={map.get(name, name): value for name, value in record.fields.items()})
+        if isinstance(record, Record)
+        else record
+        for record in found
+    ]
+
+
+def _opened(record: Record) -> list[Record] | Complaint:
+    """The record as rows in our own fields."""
+    fields = want.unspelled(record.fields) if record.spelled else record.fields
+    try:
+        return [Record(record.source, dict(want.present(row))) for row in shapes.opened(fields)]
+    except Bad as bad:
+        return Complaint(record.source, str(bad))
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:
@@ -116,7 +219,7 @@ def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+            file.writelines(json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
@@ -124,7 +227,7 @@ def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def plain(row: Row) -> dict[str, Any]:
     """A row as JSON values, by field name; its source is the place where it is written."""
     values = {field.name: getattr(row, field.name) for field in fields_of(row) if field.name != "source"}
     if isinstance(values.get("prompt"), tuple):
@@ -134,183 +237,16 @@ def _plain(row: Row) -> dict[str, Any]:
     return values
 
 
-# --- what kind of row a record is ------------------------------------------------------------------------------------
-
-
-def _row(record: Record, wanted: type[RowT] | None, usual: type[Row] | None) -> Any:
+def _row(record: Record, wanted: type[RowT] | None, usual: type[Row] | None, unknown: str) -> Any:
     """The record as a row of the kind that is wanted, or else of the kind that most rows of the file are."""
-    fields = want.present(want.unspelled(record.fields) if record.spelled else record.fields)
-    recognised = _recognise(fields)
+    fields = record.fields
+    recognised = recognise(fields)
     kind = wanted or usual
     if kind is None:
-        raise Bad(f"the fields {sorted(fields)} make no known row; {_shapes()}")
-    if wanted and not _readable_as(fields, wanted):
-        raise Bad(f"the fields {sorted(fields)} make no {wanted.__name__} row; {_shapes(wanted)}")
+        raise Bad(unknown)
+    if wanted and not readable_as(fields, wanted):
+        raise Bad(f"the fields {sorted(fields)} make no {wanted.__name__} row; {known_shapes(wanted)}")
     if not wanted and recognised is not usual:
-        raise Bad(_odd_one(fields, recognised, kind))
-    _refuse_typos(fields, kind)
+        raise Bad(odd_one(fields, recognised, kind))
+    refuse_typos(fields, kind)
     return PARSERS[kind](fields, record.source)
-
-
-def _recognise(fields: Fields) -> type[Row] | None:
-    for names, kind in _RECOGNISED:
-        if all(name in fields for name in names):
-            return kind
-    return None
-
-
-def _readable_as(fields: Fields, kind: type[Row]) -> bool:
-    return any(all(name in fields for name in names) for names, of in _RECOGNISED if of is kind)
-
-
-def _odd_one(fields: Fields, recognised: type[Row] | None, usual: type[Row]) -> str:
-    """What is wrong with a row that is not of the kind that most rows of its file are: what it lacks, if it has a part."""
-    near = max(
-        (names for names, of in _RECOGNISED if of is usual),
-        key=lambda names: sum(name in fields for name in names) / len(names),
-    )
-    missing = [f"`{name}`" for name in near if name not in fields]
-    if missing and (recognised is None or recognised in _PART_OF.get(usual, ())):
-        verb = "is" if len(missing) == 1 else "are"
-        return (
-            f"{' and '.join(missing)} {verb} missing: the other rows are {usual.__name__} rows, this one has only the fields "
-            f"{sorted(fields)}; complete it or delete it"
-        )
-    other = recognised.__name__ if recognised else "unknown"
-    return f"a {other} row among {usual.__name__} rows; complete it, or keep kinds in separate files"
-
-
-def _refuse_typos(fields: Fields, kind: type[Row]) -> None:
-    """An unknown column is nobody's harm, but `weigth` would silently be no weight."""
-    lost = _LOST_IF_MISSPELT.get(kind, ())
-    for name in fields:
-        near = get_close_matches(name, lost, n=1, cutoff=0.8)
-        if near and name not in lost and near[0] not in fields:
-            raise Bad(f"unknown field {name!r}; did you mean {near[0]!r}?")
-
-
-_RECOGNISED: tuple[tuple[tuple[str, ...], type[Row]], ...] = (
-    (("chosen", "rejected"), Pair),
-    (("completions", "ranks"), Ranking),
-    (("completions", "groups"), Ranking),
-    (("completion", "scores"), Rating),
-    (("completion", "up"), Thumb),
-    (("completion",), Chat),
-    (("messages",), Chat),
-    (("text", "label"), Labelled),
-    (("text",), Document),
-    (("prompt",), Prompt),
-    (("messages",), Prompt),  # only where prompts are asked for: by itself it is a Chat
-)
-
-_LOST_IF_MISSPELT: dict[type[Row], tuple[str, ...]] = {
-    Prompt: ("completion", "completions", "chosen", "rejected"),
-    Document: ("label",),
-    Pair: ("margin", "weight", "tie"),
-    Ranking: ("labeler", "rejected"),
-    Rating: ("labeler",),
-    Thumb: ("labeler",),
-}
-
-
-_PART_OF: dict[type[Row], tuple[type[Row], ...]] = {
-    Chat: (Prompt,),
-    Pair: (Prompt,),
-    Ranking: (Prompt,),
-    Rating: (Prompt, Chat),
-    Thumb: (Prompt, Chat),
-    Labelled: (Document,),
-}
-"""The kinds that a row of another kind becomes when a field of it is missing."""
-
-
-def _shapes(kind: type[Row] | None = None) -> str:
-    shapes = ["+".join(names) for names, of in _RECOGNISED if kind in (None, of)]
-    return "give " + " or ".join(dict.fromkeys(shapes))
-
-
-# --- one parser for each kind ----------------------------------------------------------------------------------------
-
-
-def _prompt(fields: Fields, source: Source) -> Prompt:
-    return Prompt(want.prompt(fields), source)
-
-
-def _document(fields: Fields, source: Source) -> Document:
-    return Document(want.text(fields, "text"), source)
-
-
-def _labelled(fields: Fields, source: Source) -> Labelled:
-    return Labelled(want.text(fields, "text"), want.integer(fields, "label", least=0), source)
-
-
-def _chat(fields: Fields, source: Source) -> Chat:
-    if fields.get("label") is not None:
-        raise Bad("the answer has a `label`; judged answers are no demonstrations: keep the good ones, without labels")
-    if "messages" in fields and "completion" not in fields:
-        turns = want.messages(fields, "messages")
-        if len(turns) < 2 or turns[-1].role != "assistant":
-            raise Bad(
-                f"`messages` has {len(turns)} turns and ends with {turns[-1].role}; it must end with the assistant's "
-                "answer to an earlier turn"
-            )
-        return Chat(turns[:-1], turns[-1].content, source)
-    prompt, completion = want.answer(fields, "completion")
-    return Chat(want.one_prompt(fields, {"completion": prompt}), completion, source)
-
-
-def _rating(fields: Fields, source: Source) -> Rating:
-    chat = _chat(fields, source)
-    return Rating(chat.prompt, chat.completion, want.scores(fields, "scores"), want.labeler(fields), source)
-
-
-def _thumb(fields: Fields, source: Source) -> Thumb:
-    chat = _chat(fields, source)
-    return Thumb(chat.prompt, chat.completion, want.flag(fields, "up", default=None), want.labeler(fields), source)
-
-
-def _pair(fields: Fields, source: Source) -> Pair:
-    before_chosen, chosen = want.answer(fields, "chosen")
-    before_rejected, rejected = want.answer(fields, "rejected")
-    prompt: PromptText
-    if "prompt" not in fields and not before_chosen and not before_rejected:
-        prompt, chosen, rejected = want.shared_prefix(chosen, rejected)
-    else:
-        prompt = want.one_prompt(fields, {"chosen": before_chosen, "rejected": before_rejected})
-    margin = want.number(fields, "margin", default=0.0)
-    weight = want.number(fields, "weight", default=1.0)
-    if margin < 0:
-        raise Bad(f"`margin` is {margin}; it must be at least 0: swap chosen and rejected instead")
-    if weight <= 0:
-        raise Bad(f"`weight` is {weight}; it must be above 0: delete the row instead")
-    return Pair(prompt, chosen, rejected, margin, weight, want.flag(fields, "tie", default=False), source)
-
-
-def _ranking(fields: Fields, source: Source) -> Ranking:
-    prompt = want.prompt(fields)
-    completions = want.texts(fields, "completions")
-    if "groups" in fields:
-        groups = tuple(want.integers(group, "groups") for group in want.sequence(fields, "groups"))
-        marked = fields.get("rejected")
-        rejected = () if marked is None else want.integers(marked, "rejected")
-    else:
-        groups, rejected = want.groups_of_ranks(fields, "ranks", len(completions))
-    placed = sorted(index for group in (*groups, rejected) for index in group)
-    if placed != list(range(len(completions))) or () in groups:
-        raise Bad(
-            f"the ranking places the answers {placed}, and there are {len(completions)}, counted from 0; place each "
-            "once, in a group that is not empty or among the rejected"
-        )
-    return Ranking(prompt, completions, groups, rejected, want.labeler(fields), source)
-
-
-PARSERS: dict[type[Row], Callable[[Fields, Source], Any]] = {
-    Prompt: _prompt,
-    Document: _document,
-    Chat: _chat,
-    Labelled: _labelled,
-    Pair: _pair,
-    Ranking: _ranking,
-    Rating: _rating,
-    Thumb: _thumb,
-}

@@ -6,23 +6,27 @@ continuation that it is: SentencePiece-like tokenizers put a space before every 
 
 The beginning-of-sequence token (BOS) appears once where the tokenizer adds it; a chat template is taken at its word,
 since servers do so too, and nothing is added to it. The end-of-sequence token (EOS) closes each completion once: it is
-where sampling stops. Text that spells a control token is data and never becomes one, except in prompts, which people
-hand over already formatted. Nothing is ever cut.
+where sampling stops. The answer to messages is closed as the chat template closes a turn (Gemma's <end_of_turn>). Text that
+spells a control token is data and never becomes one, except in prompts, which people hand over already formatted. Nothing is
+ever cut.
+
+Of a conversation the last answer is trained on, or all of them (`turns="all"`): the tokens are the same, the mask says which.
 
 An encoder's tokenizer frames a text in a class and a separator token of its own. A text to be classified is read in that
 frame, as the classifier was trained on it, and a prompt with its answer in the frame of two texts; messages become lines that
 name their roles, unless the tokenizer has a chat template. Such a tokenizer need not have an EOS.
 
-Left out: training on all the assistant turns of a conversation; encoder-decoder models.
+An encoder-decoder reads the prompt on one side and writes the answer on the other, each as its tokenizer writes a text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
+from accordant.data.chat import ChatFormat
 from accordant.data.ratings import Scale
 from accordant.stats.rankings import levels
 from accordant.types import (
@@ -30,7 +34,6 @@ from accordant.types import (
     Chat,
     Document,
     Labelled,
-    Message,
     Pair,
     Prompt,
     PromptText,
@@ -90,6 +93,8 @@ class Template:
         scored_eos: whether texts to be scored or classified end with EOS when they are finished. False reads for a
             classifier that was trained elsewhere on bare texts. An encoder's texts are framed either way.
         scale: the attributes of ratings; only needed to encode them.
+        turns: which of the assistant's turns a `Chat` of messages trains on: the completion ("last"), or all of them.
+        encoder_decoder: the model reads the prompt and writes the answer apart; `max_length` limits each of the two.
 
     Raises:
         UserError: the tokenizer has no EOS token and is no encoder's, or `max_length` is below 2.
@@ -99,6 +104,8 @@ class Template:
     max_length: int
     scored_eos: bool = True
     scale: Scale | None = None
+    turns: Literal["last", "all"] = "last"
+    encoder_decoder: bool = False
 
     def __post_init__(self) -> None:
         _require_end(self.tokenizer)
@@ -122,8 +129,17 @@ class Template:
         return ids
 
     def encode_chat(self, row: Chat) -> Tokens:
-        """Prompt, completion, EOS; trained on the completion and its EOS."""
-        return self._answer(row.prompt, row.completion, ends=True, source=row.source)
+        """Prompt, completion, end; trained on the completion and its end, and with `turns="all"` on those in the prompt."""
+        tokens = self._answer(row.prompt, row.completion, ends=True, source=row.source)
+        if self.turns == "last" or isinstance(row.prompt, str) or all(m.role != "assistant" for m in row.prompt):
+            return tokens
+        if self.encoder_decoder:
+            raise UserError(
+                f"{row.source}: turns=all, but an encoder-decoder reads all turns before the last answer in its encoder, where "
+                "nothing is learnt; set turns=last"
+            )
+        earlier = self.chat.trained(row.prompt, row.source)
+        return replace(tokens, loss_mask=earlier + tokens.loss_mask[len(earlier) :])
 
     def encode_pair(self, row: Pair) -> TokenPair:
         """Both answers as `encode_scored` writes them, each behind the prompt and finished."""
@@ -165,43 +181,74 @@ class Template:
 
     def encode_document(self, row: Document) -> Tokens:
         """BOS, text, EOS; trained on everything that has a token before it, hence not on the first."""
+        if self.encoder_decoder:
+            raise UserError(
+                f"{row.source}: found bare text, but an encoder-decoder learns to answer a prompt: write rows of `prompt` and "
+                "`completion`"
+            )
         ids = self._with_bos(self._ids(row.text, literal=True)) + self._end(True)
         return Tokens(ids, (False,) + (True,) * (len(ids) - 1))
 
     # --- the pieces they are made of ---
 
     def _answer(self, prompt: PromptText, completion: str, *, ends: bool, source: Source) -> Tokens:
-        if _frames(self.tokenizer):
+        if self.encoder_decoder:
+            before, after = self._prompt_ids(prompt, source), self._written(completion, ends)
+        elif _frames(self.tokenizer):
             return self._framed(prompt, completion, source)
-        before, end = self._prompt_ids(prompt, source), self._end(ends)
-        lead = "" if isinstance(prompt, str) or completion.startswith(self._answer_lead) else self._answer_lead
-        text = lead + completion.removesuffix(self.tokenizer.eos_token)
-        after = self._continuation_ids(text) + end
+        else:
+            before, after = self._prompt_ids(prompt, source), self._completion_ids(prompt, completion, ends)
         return Tokens(before + after, (False,) * len(before) + (True,) * len(after), len(before))
+
+    def _completion_ids(self, prompt: PromptText, completion: str, ends: bool) -> Ids:
+        """The answer as the continuation of its prompt; to messages, as the chat template writes a turn."""
+        end, text = self._end(ends), completion.removesuffix(self.tokenizer.eos_token)
+        if isinstance(prompt, str):
+            return self._continuation_ids(text) + end
+        gap, closing = self.chat.end
+        if closing is not None:
+            text = text.removesuffix(str(self.tokenizer.convert_ids_to_tokens(closing)))
+            end = (closing,) if ends else ()
+        lead = "" if text.startswith(self.chat.lead) else self.chat.lead
+        return self._continuation_ids(lead + text + ("" if not ends or text.endswith(gap) else gap)) + end
+
+    def _written(self, completion: str, ends: bool) -> Ids:
+        """The answer as an encoder-decoder's tokenizer writes a target, closed by EOS once."""
+        eos = self.tokenizer.eos_token_id
+        text = completion.removesuffix(self.tokenizer.eos_token).strip()
+        ids = tuple(self.tokenizer(text_target=text, split_special_tokens=True, verbose=False)["input_ids"])
+        body = ids[:-1] if ids[-1:] == (eos,) else ids
+        return body + self._end(ends)
 
     def _framed(self, prompt: PromptText, completion: str, source: Source) -> Tokens:
         """Prompt and answer as an encoder's tokenizer frames two texts; nothing is trained on."""
-        if isinstance(prompt, str):
-            text = prompt
-        elif self.tokenizer.chat_template is None:
-            text = "\n".join(f"{message.role}: {message.content}" for message in prompt)
-        else:
-            text = self._render(prompt, answering=True, source=source)
+        text = self._text_of(prompt, source)
         # Two texts of a frame are words of their own: the space between prompt and answer is the separator.
         framed = self.tokenizer(text.strip(), completion.strip(), split_special_tokens=True, verbose=False)
         ids = tuple(framed["input_ids"])
-        first = [part == 1 for part in framed.sequence_ids(0)].index(True)
-        return Tokens(ids, (False,) * len(ids), first)
+        second = [place for place, part in enumerate(framed.sequence_ids(0)) if part == 1]
+        return Tokens(ids, (False,) * len(ids), second[0] if second else len(ids) - 1)  # an empty answer: before the separator
+
+    def _text_of(self, prompt: PromptText, source: Source) -> str:
+        """A prompt for a tokenizer that frames texts: messages as its chat template writes them, else as lines with roles."""
+        if isinstance(prompt, str):
+            return prompt
+        if self.tokenizer.chat_template is None:
+            return "\n".join(f"{message.role}: {message.content}" for message in prompt)
+        return self.chat.render(prompt, answering=True, source=source)
 
     def _end(self, ends: bool) -> Ids:
         _require_eos(self.tokenizer)
         return (self.tokenizer.eos_token_id,) if ends else ()
 
     def _prompt_ids(self, prompt: PromptText, source: Source) -> Ids:
-        if isinstance(prompt, str):
+        if self.encoder_decoder:
+            text = self._text_of(prompt, source).removeprefix(self.tokenizer.bos_token or "")
+            ids = tuple(self.tokenizer(text.removesuffix(self.tokenizer.eos_token), verbose=False)["input_ids"])
+        elif isinstance(prompt, str):
             ids = self._with_bos(self._ids(prompt.removeprefix(self.tokenizer.bos_token) if self._adds_bos else prompt))
         else:
-            ids = self._ids(self._render(prompt, answering=True, source=source))
+            ids = self._ids(self.chat.render(prompt, answering=True, source=source))
         if not ids:
             raise UserError(
                 f"{source}: the prompt is empty and the tokenizer adds no BOS, so nothing comes before the answer's "
@@ -213,6 +260,17 @@ class Template:
         """Without the tokenizer's own additions; `literal`: text that spells a control token stays text."""
         encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=literal, verbose=False)
         return tuple(encoded["input_ids"])
+
+    @cached_property
+    def chat(self) -> ChatFormat:
+        """The tokenizer's chat template, for messages."""
+        return ChatFormat(self.tokenizer)
+
+    @property
+    def closing(self) -> int:
+        """The token that closes an answer to messages: what the chat template writes there, else EOS."""
+        closing = self.chat.end[1] if self.tokenizer.chat_template else None
+        return self._end(True)[0] if closing is None else closing
 
     @cached_property
     def _adds_bos(self) -> bool:
@@ -241,35 +299,6 @@ class Template:
             if all(self._ids(anchor + probe, literal=True) == ids + self._ids(probe, literal=True) for probe in probes):
                 return ()
         return tuple(known)
-
-    def _render(self, messages: Sequence[Message], *, answering: bool, source: Source) -> str:
-        """The chat template's text; `answering`: up to where the assistant's next turn begins."""
-        from jinja2 import TemplateError
-
-        if self.tokenizer.chat_template is None:
-            raise UserError(
-                f"{source}: the prompt is a list of messages, but the tokenizer has no chat template; set "
-                "`tokenizer.chat_template`, use an instruction-tuned model's tokenizer, or give the prompt as text"
-            )
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        try:
-            text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=answering)
-        except TemplateError as error:
-            roles = ", ".join(message.role for message in messages)
-            raise UserError(
-                f"{source}: the tokenizer's chat template refuses these messages ({roles}): {error}; reorder or merge "
-                "the turns as it says"
-            ) from error
-        return str(text)
-
-    @cached_property
-    def _answer_lead(self) -> str:
-        """The space that some chat templates (Llama 2's) write before an answer, but not at the end of a prompt."""
-        question, answer = Message("user", "question"), Message("assistant", "ANSWER")
-        start = self._render((question,), answering=True, source=MADE)
-        whole = self._render((question, answer), answering=False, source=MADE)
-        between = whole.removeprefix(start).partition(answer.content)[0]
-        return between if between.isspace() else ""
 
 
 @dataclass(frozen=True)
@@ -305,7 +334,7 @@ def encode_all(
     long: list[tuple[Source, int]] = []
     for row in rows:
         tokens = _encoder(row, template)(row)
-        length = _length(tokens)
+        length = _length(tokens, template.encoder_decoder)
         if length > template.max_length:
             long.append((row.source, length))
         else:
@@ -332,17 +361,17 @@ def _encoder(row: Row, template: Template) -> Callable[..., Encoded]:
     return encoders[type(row)]
 
 
-def _length(tokens: Encoded) -> int:
-    """Context that a row needs, in tokens; a prompt needs one more than its own, for the answer."""
+def _length(tokens: Encoded, apart: bool) -> int:
+    """Context that a row needs, in tokens; a prompt needs one more than its own, for the answer, unless it is read apart."""
     match tokens:
-        case Tokens(ids=ids):
-            return len(ids)
+        case Tokens(ids=ids, prompt_length=before):
+            return max(before, len(ids) - before) if apart else len(ids)
         case TokenPair(answers=answers) | TokenRanking(answers=answers):
             return max(len(answer.ids) for answer in answers)
         case TokenLabel(tokens=inner) | TokenRating(tokens=inner):
             return len(inner.ids)
         case _:
-            return len(tokens) + 1
+            return len(tokens) + (not apart)
 
 
 def _frames(tokenizer: PreTrainedTokenizerBase) -> bool:

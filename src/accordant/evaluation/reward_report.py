@@ -1,37 +1,150 @@
-"""Whether a reward model can be trusted: accuracy, calibration, and what it may be reading instead of quality."""
+"""Whether a reward model can be trusted: accuracy, calibration, and what it may be reading instead of quality.
+
+Rows with preferences (pairs, rankings) become comparisons of two answers. Ratings have a report of their own, `attributes`.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
-from accordant.stats.calibration import expected_calibration_error, reliability
-from accordant.stats.intervals import bootstrap_ci
-
-Floats = NDArray[np.float64]
+from accordant.evaluation.answers import Answers, Floats, Ints, Origin, beside, slices
+from accordant.stats.calibration import auroc, expected_calibration_error, macro_f1, reliability
+from accordant.stats.correlation import spearman
+from accordant.stats.intervals import Undefined, Value, bootstrap_ci, estimate
 
 MARGIN_BINS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0001))
+QUARTERS = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """N preferences between two answers, by their places in an `Answers`, each array (N,)."""
+
+    better: Ints
+    worse: Ints
+    weight: Floats  # share of labelers behind it
+    margin: Floats  # how much better, in the rows' own units; in rankings the levels between the two
+    origin: Origin
+
+
+def comparison_report(answers: Answers, pairs: Comparisons, ties: Ints) -> dict[str, Any]:
+    """The report on preferences; `ties` (T, 2) are answers judged equally good, which accuracy leaves out."""
+    chosen, rejected = answers.score[pairs.better], answers.score[pairs.worse]
+    prompts = answers.prompt[pairs.better]
+    right = _right(chosen, rejected)
+    length = answers.tokens[pairs.better], answers.tokens[pairs.worse]
+    core = pair_report(chosen, rejected, pairs.weight, prompts, answers.score, answers.tokens, pairs.margin)
+    gap = np.abs(answers.score[ties[:, 0]] - answers.score[ties[:, 1]]) if len(ties) else np.array([])
+    unit = answers.sd or 1.0
+    return core | slices(right, pairs.origin, prompts) | {
+        "baselines": [
+            beside("the shorter answer wins", right, _right(-length[0], -length[1]), prompts),
+            beside("the longer answer wins", right, _right(*length), prompts),
+        ],
+        "ties": {
+            "n": len(ties), "gap": float(gap.mean() / unit) if len(ties) else None,
+            "gap_others": float(np.abs(chosen - rejected).mean() / unit),
+        },
+    }  # fmt: skip
 
 
 def pair_report(
-    chosen: Floats, rejected: Floats, weight: Floats, groups: NDArray[np.int64], scores: Floats, lengths: Floats
-) -> dict[str, Any]:
+    chosen: Floats, rejected: Floats, weight: Floats, groups: Ints, scores: Floats, lengths: Floats,
+    margin: Floats | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Report on pairs, each array (N,).
 
     Args:
-        chosen, rejected: scores of the two answers; a tie counts as half right.
-        weight: share of labelers behind each pair; accuracy is broken down by it.
+        chosen, rejected: scores of the two answers; equal scores count as half right.
+        weight: share of labelers behind each pair; accuracy is broken down by it, where there are no margins.
         groups: prompt of each pair: whole prompts are resampled for the interval.
         scores, lengths: (M,) of every single answer, for the correlation with length (Spearman).
+        margin: how much better the chosen answer is; accuracy is broken down by it where it varies.
     """
-    right = (chosen > rejected) + 0.5 * (chosen == rejected)
+    right = _right(chosen, rejected)
     # Half of the pairs turned around, so that "how sure is it" is asked of both outcomes.
     sign = np.where(np.arange(len(chosen)) % 2 == 0, 1.0, -1.0)
-    probability = 1 / (1 + np.exp(-np.clip(sign * (chosen - rejected), -60, 60)))
-    by_margin = [
+    probability = _sigmoid(sign * (chosen - rejected))
+    return _report(right, probability, sign > 0, groups) | {
+        "by_margin": _by_margin(right, weight, margin), "length_correlation": length_correlation(scores, lengths),
+    }  # fmt: skip
+
+
+def label_report(scores: Floats, labels: Floats, lengths: Floats) -> dict[str, Any]:
+    """Report on labelled texts, each array (N,): score > 0 predicts label 1."""
+    right = ((scores > 0) == (labels > 0.5)).astype(np.float64)
+    by_margin = _by_quarter(right, np.abs(scores), "|score|")
+    return _report(right, _sigmoid(scores), labels > 0.5, np.arange(len(labels))) | {
+        "by_margin": by_margin, "length_correlation": length_correlation(scores, lengths),
+    }  # fmt: skip
+
+
+def class_report(
+    answers: Answers, labels: Ints, predicted: Ints, probability: Floats, outcome: NDArray[np.bool_], origin: Origin,
+    two: bool = True,
+) -> dict[str, Any]:  # fmt: skip
+    """The report on classes or thumbs, each array (N,).
+
+    Args:
+        answers: their scores are log-odds of class 1 where there are `two`.
+        labels, predicted: classes, from 0.
+        probability, outcome: a probability that the model gave, and whether what it speaks of was so.
+        origin: where the rows are from.
+    """
+    right = (predicted == labels).astype(np.float64)
+    common = int(np.bincount(labels).argmax())
+    both = np.stack([predicted, labels], axis=1)
+    return _report(right, probability, outcome, answers.prompt) | slices(right, origin, answers.prompt) | {
+        "by_margin": _by_quarter(right, np.abs(answers.score), "|score|"),
+        "length_correlation": length_correlation(answers.score, answers.tokens),
+        "baselines": [beside(f"always class {common}", right, (labels == common).astype(np.float64), answers.prompt)],
+        "classes": {
+            "counts": {str(name): int((labels == name).sum()) for name in np.unique(labels)},
+            "macro_f1": _interval(lambda rows: macro_f1(rows[:, 0], rows[:, 1]), both, answers.prompt),
+            "macro_f1_baseline": macro_f1(np.full(len(labels), common), labels),
+            "auroc": _interval(_auroc, np.stack([answers.score, labels], axis=1), answers.prompt) if two else None,
+        },
+    }  # fmt: skip
+
+
+def _auroc(rows: Floats) -> Value:
+    if len(np.unique(rows[:, 1])) < 2:
+        return Undefined("all rows are of one class, so nothing can be separated")
+    return auroc(rows[:, 0], rows[:, 1])
+
+
+def _interval(statistic: Any, rows: Any, groups: Ints) -> dict[str, Any]:
+    found = estimate(statistic, rows, groups=groups, n=500)
+    return {"value": found.value, "ci95": [found.low, found.high], "note": found.note}
+
+
+def _right(chosen: Floats, rejected: Floats) -> Floats:
+    return (chosen > rejected) + 0.5 * (chosen == rejected)
+
+
+def _sigmoid(scores: Floats) -> Floats:
+    return 1 / (1 + np.exp(-np.clip(scores, -60, 60)))
+
+
+def _report(right: Floats, probability: Floats, outcome: NDArray[np.bool_], groups: Ints) -> dict[str, Any]:
+    return {
+        "heldout_accuracy": float(right.mean()), "n": len(right), "ci95": list(bootstrap_ci(right, groups=groups)),
+        "ece": expected_calibration_error(probability, outcome),
+        "reliability": [b._asdict() for b in reliability(probability, outcome)],
+    }  # fmt: skip
+
+
+def _by_margin(right: Floats, weight: Floats, margin: Floats | None) -> list[dict[str, Any]]:
+    """By margin where there are margins, else by the share of labelers; weights over 1 are no shares."""
+    if margin is not None and np.ptp(margin) > 0:
+        return _by_quarter(right, margin, "margin")
+    if weight.max() > 1:
+        return _by_quarter(right, weight, "weight")
+    return [
         {
             "margin": f"{low:.0%} to {min(high, 1):.0%} of labelers agree",
             "n": int(inside.sum()),
@@ -40,38 +153,26 @@ def pair_report(
         for low, high in MARGIN_BINS
         if (inside := (weight >= low) & (weight < high)).any()
     ]
-    return _report(right, probability, sign > 0, groups) | {
-        "by_margin": by_margin, "length_correlation": _correlation(scores, lengths),
-    }  # fmt: skip
 
 
-def label_report(scores: Floats, labels: Floats, lengths: Floats) -> dict[str, Any]:
-    """Report on labelled texts, each array (N,): score > 0 predicts label 1."""
-    right = ((scores > 0) == (labels > 0.5)).astype(np.float64)
-    probability = 1 / (1 + np.exp(-np.clip(scores, -60, 60)))
-    sure = np.abs(scores)
-    cuts = np.quantile(sure, [0, 0.25, 0.5, 0.75, 1])
-    by_margin = []
-    for i in range(4):
-        inside = (sure >= cuts[i]) & ((sure < cuts[i + 1]) | (i == 3))
-        if inside.any():
-            name = f"|score| {cuts[i]:.2f} to {cuts[i + 1]:.2f}"
-            by_margin.append({"margin": name, "n": int(inside.sum()), "accuracy": float(right[inside].mean())})
-    return _report(right, probability, labels > 0.5, np.arange(len(labels))) | {
-        "by_margin": by_margin, "length_correlation": _correlation(scores, lengths),
-    }  # fmt: skip
+def _by_quarter(right: Floats, sure: Floats, name: str) -> list[dict[str, Any]]:
+    """Accuracy in the quarters of `sure`, or at each of its values where there are at most four; nobody is in two."""
+    values = np.unique(sure)
+    if len(values) <= 4:
+        return [_bin(f"{name} {value:.3g}", right[sure == value]) for value in values]
+    part = np.searchsorted(np.quantile(sure, QUARTERS), sure, side="right")
+    return [
+        _bin(f"{name} {sure[part == i].min():.2f} to {sure[part == i].max():.2f}", right[part == i])
+        for i in range(4)
+        if (part == i).any()
+    ]
 
 
-def _report(right: Floats, probability: Floats, outcome: NDArray[np.bool_], groups: NDArray[np.int64]) -> dict[str, Any]:
-    return {
-        "heldout_accuracy": float(right.mean()), "n": len(right), "ci95": list(bootstrap_ci(right, groups=groups)),
-        "ece": expected_calibration_error(probability, outcome),
-        "reliability": [b._asdict() for b in reliability(probability, outcome)],
-    }  # fmt: skip
+def _bin(name: str, right: Floats) -> dict[str, Any]:
+    return {"margin": name, "n": len(right), "accuracy": float(right.mean())}
 
 
-def _correlation(scores: Floats, lengths: Floats) -> float | None:
+def length_correlation(scores: Floats, lengths: Floats) -> float | None:
     """Spearman's rank correlation; null where either does not vary."""
-    if np.ptp(scores) == 0 or np.ptp(lengths) == 0:
-        return None
-    return float(spearmanr(scores, lengths).statistic)
+    found = spearman(scores, lengths)
+    return None if isinstance(found, Undefined) else found

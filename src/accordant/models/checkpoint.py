@@ -20,14 +20,16 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from accordant.models.card import card
 from accordant.types import UserError
 
 META = "accordant.json"
+CARD = "README.md"
 SCHEMA = 1
 
 
 def save_checkpoint(folder: Path, module: nn.Module, tokenizer: PreTrainedTokenizerBase, meta: Mapping[str, Any]) -> None:
-    """Weights (adapters merged), tokenizer and `meta`, loadable by plain `transformers`."""
+    """Weights (adapters merged), tokenizer, `meta` and a model card made from it, loadable by plain `transformers`."""
 
     def write(temporary: Path) -> None:
         merged = module
@@ -38,6 +40,7 @@ def save_checkpoint(folder: Path, module: nn.Module, tokenizer: PreTrainedTokeni
         merged.save_pretrained(temporary)  # type: ignore[operator]
         tokenizer.save_pretrained(temporary)
         (temporary / META).write_text(json.dumps({"schema": SCHEMA, **meta}, indent=1), encoding="utf-8")
+        (temporary / CARD).write_text(card(meta, type(merged).__name__), encoding="utf-8")
 
     replace_folder(folder, write)
 
@@ -55,6 +58,20 @@ def read_meta(folder: str | Path) -> dict[str, Any]:
     if meta.get("schema", 0) > SCHEMA:
         raise UserError(f"{path} has schema {meta['schema']}, this version reads up to {SCHEMA}: update accordant")
     return meta
+
+
+def ancestry(path: str | Path) -> dict[str, Any]:
+    """What `meta` should say of the model that a training starts from: its `base`, and `earlier`, the trainings before.
+
+    The base is a name of the hub as it stands; of a folder that Accordant did not write it is the folder's own name, without
+    those that it lies in.
+    """
+    meta = read_meta(path)
+    if "algo" in meta:
+        last = {name: meta[name] for name in ("algo", "data") if name in meta}
+        base = {"base": meta["base"]} if "base" in meta else {}
+        return base | {"earlier": [*meta.get("earlier", []), last]}
+    return {"base": Path(path).resolve().name if Path(path).is_dir() else str(path)}
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 
 from accordant.models.language import LanguageModel, autocast, base_of, trunk_arguments
@@ -46,6 +46,15 @@ def stop_ids(model: LanguageModel) -> tuple[int, ...]:
     if not ids:
         raise UserError("the tokenizer has no end-of-sequence token, so no response could end: set `tokenizer.eos_token`")
     return ids
+
+
+def add_stop(module: nn.Module, token: int) -> None:
+    """Let a response also end at this token, in the generation settings that are saved with the checkpoint."""
+    settings = base_of(module).generation_config
+    named = settings.eos_token_id
+    known = named if isinstance(named, list) else [] if named is None else [named]
+    if token not in known:
+        settings.eos_token_id = [*known, token] if known else token
 
 
 @torch.no_grad()

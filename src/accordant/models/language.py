@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from accordant.models.load import ModelConfig, device, load_causal, load_tokenizer
+from accordant.models.new_tokens import FrozenRows, NewTokens, extend
 from accordant.models.precision import Precision, resolve
 from accordant.ops.logprob import chunked_logp
 from accordant.ops.masked import position_ids
@@ -49,11 +51,15 @@ def context_of(config: Any) -> int:
 class LanguageModel:
     """Weights, tokenizer and precision of one causal language model.
 
-    Use `LanguageModel.load(cfg)`. `module` is the Hugging Face (or PEFT) model; nothing of it is copied.
+    Use `LanguageModel.load(cfg)`. `module` is the Hugging Face (or PEFT) model; nothing of it is copied. `frozen`: rows of its
+    embeddings that training leaves as they are.
     """
 
-    def __init__(self, module: nn.Module, tokenizer: PreTrainedTokenizerBase, precision: Precision) -> None:
+    def __init__(
+        self, module: nn.Module, tokenizer: PreTrainedTokenizerBase, precision: Precision, frozen: FrozenRows | None = None
+    ) -> None:
         self.module = module
+        self.frozen = frozen
         self.tokenizer = tokenizer
         self.precision = precision
         self.trunk = trunk_of(module)
@@ -62,16 +68,18 @@ class LanguageModel:
         self.context = context_of(self.config)
 
     @classmethod
-    def load(cls, cfg: ModelConfig, seed: int = 0, precision: Precision | None = None) -> LanguageModel:
-        """Load weights and tokenizer; `precision` given (by a resumed run) is taken instead of measured."""
+    def load(
+        cls, cfg: ModelConfig, seed: int = 0, precision: Precision | None = None, new: NewTokens | None = None
+    ) -> LanguageModel:
+        """Load weights and tokenizer, with new tokens if given; `precision` given (by a resumed run) is not measured."""
         tokenizer = load_tokenizer(cfg.path, cfg.trust_remote_code)
-        module = load_causal(cfg, seed)
+        module = load_causal(cfg, seed, new and partial(extend, tokenizer=tokenizer, new=new))
         size = base_of(module).get_output_embeddings().weight.shape[0]
         if len(tokenizer) > size:
             raise UserError(f"{cfg.path}: the tokenizer has {len(tokenizer)} tokens, the model only {size}: not a pair")
         # In float32, so that what is judged is the formula and not bfloat16's rounding.
         cls(module, tokenizer, "float32").check_head(cfg.path)
-        return cls(module, tokenizer, precision or resolve(cfg.precision, module))
+        return cls(module, tokenizer, precision or resolve(cfg.precision, module), FrozenRows.of(module, tokenizer, new))
 
     def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Last hidden states, (B, L) -> (B, L, H). Left and right padding give real tokens the same states."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from safetensors import SafetensorError
@@ -16,6 +16,7 @@ from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -30,6 +31,10 @@ from accordant.types import UserError
 transformers_logging.disable_progress_bar()
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+Rows: TypeAlias = "dict[str, list[int]]"
+"""Rows of embeddings, by the names of their modules."""
 
 
 class LoraConfig(Config):
@@ -58,20 +63,44 @@ def load_tokenizer(path: str, trust_remote_code: bool = False) -> PreTrainedToke
     return _loaded(path, lambda: AutoTokenizer.from_pretrained(path, trust_remote_code=trust_remote_code), "tokenizer")
 
 
-def load_causal(cfg: ModelConfig, seed: int = 0) -> nn.Module:
-    """A causal language model in float32 on the CPU or the accelerator, with fresh adapters if asked."""
-    model, report = _pretrained(AutoModelForCausalLM, cfg, "causal language model")
+def is_encoder_decoder(cfg: ModelConfig) -> bool:
+    """Whether the checkpoint reads a prompt with one half and writes the answer with the other, as T5 and BART do."""
+    _check_folder(cfg.path)
+    return bool(getattr(_configuration(cfg), "is_encoder_decoder", False))
+
+
+def load_causal(cfg: ModelConfig, seed: int = 0, extend: Callable[[PreTrainedModel], Rows] | None = None) -> nn.Module:
+    """A causal language model in float32 on the CPU or the accelerator, with fresh adapters if asked.
+
+    `extend` changes the model before the adapters come, and names the rows of embeddings that are trained beside them.
+    """
+    if is_encoder_decoder(cfg):
+        raise UserError(f"{cfg.path} is an encoder-decoder; only sft knows those: start from a causal language model")
+    return _language(AutoModelForCausalLM, cfg, seed, extend, "CAUSAL_LM")
+
+
+def load_seq2seq(cfg: ModelConfig, seed: int = 0, extend: Callable[[PreTrainedModel], Rows] | None = None) -> nn.Module:
+    """An encoder-decoder, as `load_causal` loads a causal model."""
+    return _language(AutoModelForSeq2SeqLM, cfg, seed, extend, "SEQ_2_SEQ_LM")
+
+
+def _language(auto: Any, cfg: ModelConfig, seed: int, extend: Callable[[PreTrainedModel], Rows] | None, task: str) -> nn.Module:
+    what = "causal language model" if task == "CAUSAL_LM" else "encoder-decoder"
+    model, report = _pretrained(auto, cfg, what)
     _check_whole(cfg.path, report)
-    return _adapted(model, cfg, "CAUSAL_LM", seed).to(device())
+    rows = extend(model) if extend else None
+    return _adapted(model, cfg, task, seed, rows=rows).to(device())
 
 
 def load_scalar(cfg: ModelConfig, pad_id: int, outputs: Sequence[str] = ("reward",), seed: int = 0) -> nn.Module:
     """A model that scores a text: a sequence classifier, or another checkpoint with a fresh, small head of these outputs.
 
     A fresh head starts at standard deviation 1/sqrt(H + 1), so that first scores have unit size (Stiennon et al. 2020,
-    arXiv 2009.01325). A trained one keeps its own outputs.
+    arXiv 2009.01325). A trained one keeps its own outputs. Under LoRA the head is trained in full, and so is all else that is
+    new (an encoder's pooler): an adapter on random weights would train a small part of what nothing has trained yet.
     """
     _check_folder(cfg.path, weights=True)
+    _ = (derive(seed, "fresh weights"))  # a pooler that the checkpoint lacks is drawn while loading
     trained = any("SequenceClassification" in name for name in _architectures(cfg))
     names = dict(enumerate(outputs))
     options = {} if trained else {"id2label": names, "label2id": {name: i for i, name in names.items()}}
@@ -85,7 +114,8 @@ def load_scalar(cfg: ModelConfig, pad_id: int, outputs: Sequence[str] = ("reward
             head.weight.copy_(noise / (head.in_features + 1) ** 0.5)
             if head.bias is not None:
                 head.bias.zero_()
-    return _adapted(model, cfg, "SEQ_CLS", seed).to(device())
+    fresh = {name.rpartition(".")[0] for name in report["missing_keys"]}
+    return _adapted(model, cfg, "SEQ_CLS", seed, sorted(name for name in fresh if not _is_head(name))).to(device())
 
 
 def require_scores(cfg: ModelConfig) -> None:
@@ -101,10 +131,13 @@ def require_scores(cfg: ModelConfig) -> None:
 
 def _architectures(cfg: ModelConfig) -> list[str]:
     """The classes that the checkpoint's config.json names."""
-    config = _loaded(
+    return list(_configuration(cfg).architectures or [])
+
+
+def _configuration(cfg: ModelConfig) -> Any:
+    return _loaded(
         cfg.path, lambda: AutoConfig.from_pretrained(cfg.path, trust_remote_code=cfg.trust_remote_code), "configuration"
     )
-    return list(config.architectures or [])
 
 
 def scalar_head(model: nn.Module) -> nn.Linear:
@@ -125,7 +158,9 @@ def device() -> torch.device:
     return found or torch.device("cpu")
 
 
-def _adapted(model: PreTrainedModel, cfg: ModelConfig, task: str, seed: int) -> nn.Module:
+def _adapted(
+    model: PreTrainedModel, cfg: ModelConfig, task: str, seed: int, fresh: Sequence[str] = (), rows: Rows | None = None
+) -> nn.Module:
     if cfg.lora is None:
         return model
     from peft import LoraConfig as PeftLora
@@ -134,7 +169,14 @@ def _adapted(model: PreTrainedModel, cfg: ModelConfig, task: str, seed: int) -> 
     torch.manual_seed(derive(seed, "lora"))
     lora = cfg.lora
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    wanted = PeftLora(r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type=task)
+    # peft trains every module in full whose name ends in one of these, DistilBERT's `pre_classifier` among them; one of them
+    # that had an adapter besides would be an error.
+    whole = [*fresh, "classifier", "score"] if task == "SEQ_CLS" else []
+    alone = [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and name.endswith(tuple(whole))]
+    wanted = PeftLora(
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type=task,
+        modules_to_save=whole or None, exclude_modules=alone or None, trainable_token_indices=rows or None,
+    )  # fmt: skip
     with warnings.catch_warnings():
         # Two notices that no user can act on: peft asks for an attribute that transformers renamed, and for GPT-2's
         # transposed layers it says that it sets a flag by itself.

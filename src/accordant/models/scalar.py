@@ -13,6 +13,7 @@ from accordant.models.language import autocast, base_of, context_of, trunk_argum
 from accordant.models.load import ModelConfig, load_scalar, load_tokenizer, scalar_head
 from accordant.models.precision import Precision, resolve
 from accordant.ops.masked import last_index
+from accordant.types import UserError
 
 
 def _positions_taken(module: nn.Module) -> int:
@@ -21,11 +22,38 @@ def _positions_taken(module: nn.Module) -> int:
     return next((table.padding_idx + 1 for table in tables if table.padding_idx is not None), 0)
 
 
+def _type_separator(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The token behind which the second of two texts begins, where the tokenizer gives that one a type of its own.
+
+    BERT's does. RoBERTa's calls all tokens 0, also for a model whose table has two types, and without a separator there is one
+    text only. Text is read literally, so a separator in a row is always the frame's own.
+    """
+    separator = tokenizer.sep_token_id
+    if separator is None or tokenizer.cls_token_id is None:
+        return None
+    pair = tokenizer("a", "b", return_token_type_ids=True, verbose=False)
+    given = pair["token_type_ids"]
+    if not any(given):
+        return None
+    if given != token_types(torch.tensor([pair["input_ids"]]), separator)[0].tolist():
+        raise UserError(
+            f"{type(tokenizer).__name__} gives two texts the types {given}, which are not 0 up to the first separator and 1 "
+            "behind it: this family cannot read a prompt with its answer"
+        )
+    return separator
+
+
+def token_types(ids: Tensor, separator: int) -> Tensor:
+    """(N, L) int64: 0 up to the first separator and 1 behind it, as BERT's tokenizer types two texts."""
+    closed = (ids == separator).long()
+    return (closed.cumsum(1) - closed).clamp(max=1)
+
+
 class ScalarModel:
     """Weights, tokenizer and precision of a sequence classifier.
 
     Causal families are read at the last real token, found from the mask and never guessed from the padding id (pad may equal
-    EOS). Encoders pool as they were built to. The head runs in float32.
+    EOS). Encoders pool as they were built to. The last linear layer runs in float32.
     """
 
     def __init__(self, module: nn.Module, tokenizer: PreTrainedTokenizerBase, precision: Precision) -> None:
@@ -34,9 +62,9 @@ class ScalarModel:
         self.precision = precision
         self.causal = hasattr(base_of(module), "score")
         self.context = context_of(base_of(module).config.get_text_config()) - _positions_taken(module)
-        # BERT tells the two texts of its frame apart by type, too. Text is read literally, so a separator is the frame's own.
         types = getattr(base_of(module).config, "type_vocab_size", 0) or 0
-        self.separator: int | None = tokenizer.sep_token_id if not self.causal and types > 1 else None
+        self.separator = _type_separator(tokenizer) if not self.causal and types > 1 else None
+        self.ragged = False  # `models.shared.shares_prompts` finds out whether answers can be laid end to end
         self.labels: dict[int, str] = dict(base_of(module).config.id2label)
 
     @classmethod
@@ -55,14 +83,25 @@ class ScalarModel:
         if not self.causal:
             arguments = {"input_ids": ids, "attention_mask": mask.long()}
             if self.separator is not None:
-                closed = (ids == self.separator).long()
-                arguments["token_type_ids"] = (closed.cumsum(1) - closed).clamp(max=1) * mask
-            with autocast(self.precision):
-                return module(**arguments).logits.float()  # type: ignore[no-any-return]
+                arguments["token_type_ids"] = token_types(ids, self.separator) * mask
+            return self._framed_logits(arguments)
         trunk = trunk_of(module)
         with autocast(self.precision):
             hidden = trunk(input_ids=ids, use_cache=False, **trunk_arguments(trunk, mask)).last_hidden_state
         return self.score_at(hidden, last_index(mask)[:, None])[:, 0]
+
+    def _framed_logits(self, arguments: dict[str, Tensor]) -> Tensor:
+        """An encoder's own pooling in its precision, then the head once more in float32: what the model's own gave is dropped."""
+        head = scalar_head(base_of(self.module))
+        seen: list[Tensor] = []
+        watch = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        try:
+            with autocast(self.precision):
+                self.module(**arguments)
+        finally:
+            watch.remove()
+        with torch.autocast(seen[0].device.type, enabled=False):
+            return head(seen[0].float())  # type: ignore[no-any-return]
 
     def score_at(self, hidden: Tensor, index: Tensor) -> Tensor:
         """The head at chosen positions: hidden (N, L, H), index (N, K) -> (N, K, labels) float32."""

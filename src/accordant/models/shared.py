@@ -3,20 +3,27 @@
 What decides is the model's own arithmetic and not its family's name: a sliding window does no harm where no row is longer than
 it, and attention code that cannot take such a mask gives other scores or an error.
 
+There are two ways, and both are put to the same test. On a CPU the tokens of all prompts are laid end to end without padding,
+and attention runs prompt by prompt (`ops.ragged`), for models whose attention transformers lets be replaced. Elsewhere, and for
+the others, each prompt with its answers is a row of a padded table under a mask (`ops.shared_prompt`).
+
 Left out: language models (their log-probabilities could be read the same way; no algorithm needs them yet).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import AttentionInterface
 
 from accordant.models.language import autocast, trunk_of
 from accordant.models.scalar import ScalarModel
 from accordant.ops.batching import pad_rows
+from accordant.ops.ragged import Segments, join_rows, ragged_attention
 from accordant.ops.shared_prompt import share_prompts
 from accordant.types import Tokens
 
@@ -41,6 +48,11 @@ def shared_logits(model: ScalarModel, ids: Tensor, mask: Tensor, prompt_length: 
     Returns:
         (K * N, labels) float32, in the order of the rows.
     """
+    how = _ragged_logits if model.ragged else _padded_logits
+    return how(model, ids, mask, prompt_length)
+
+
+def _padded_logits(model: ScalarModel, ids: Tensor, mask: Tensor, prompt_length: Tensor) -> Tensor:
     rows = share_prompts(ids, mask, prompt_length)
     allowed = rows.attention()
     bias = torch.zeros(allowed.shape, device=ids.device).masked_fill_(~allowed, BLOCKED)
@@ -49,12 +61,55 @@ def shared_logits(model: ScalarModel, ids: Tensor, mask: Tensor, prompt_length: 
     return model.score_at(out.last_hidden_state, rows.last).transpose(0, 1).flatten(0, 1)
 
 
+def _ragged_logits(model: ScalarModel, ids: Tensor, mask: Tensor, prompt_length: Tensor) -> Tensor:
+    rows, trunk = join_rows(ids, mask, prompt_length), trunk_of(model.module)
+    with autocast(model.precision), _own_attention(trunk):
+        out = trunk(input_ids=rows.ids, position_ids=rows.positions, use_cache=False, segments=rows.segments)
+    return model.score_at(out.last_hidden_state, rows.last.view(1, -1)).view(*rows.last.shape, -1).transpose(0, 1).flatten(0, 1)
+
+
+def _attend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,  # noqa: ARG001
+    scaling: float | None = None, dropout: float = 0.0, segments: Segments | None = None, **more: Any,
+) -> tuple[Tensor, None]:  # fmt: skip
+    """`ragged_attention` as transformers calls it: (1, H, T, D) each -> (1, T, H, D).
+
+    Raises:
+        NotImplementedError: the model does not pass the segments on, or asks of its attention what this one does not do.
+    """
+    if segments is None or more.get("softcap") or any(more.get(name) is not None for name in ("s_aux", "position_bias")):
+        raise NotImplementedError("attention without segments, with a soft cap, with sinks or with a bias")
+    window = more.get("sliding_window")
+    if window is not None and window < max(prompt + max(answers) for prompt, answers in segments):
+        raise NotImplementedError("attention with a window that is shorter than a row")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    out = ragged_attention(query[0], key[0], value[0], segments, scale, dropout if module.training else 0.0)
+    return out.transpose(0, 1)[None], None
+
+
+_RAGGED = "accordant_ragged"
+AttentionInterface.register(_RAGGED, _attend)
+
+
+@contextmanager
+def _own_attention(trunk: nn.Module) -> Iterator[None]:
+    """Run the trunk with `_attend` in the place of its attention; its configuration is as before afterwards."""
+    config: Any = trunk.config
+    before = config._attn_implementation
+    config._attn_implementation = _RAGGED
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
 @torch.no_grad()
 def shares_prompts(model: ScalarModel, items: Sequence[Answers]) -> bool:
     """Whether the answers of these items get the same scores in one row with their prompt as in rows of their own.
 
     Compared in float32, without dropout, on the shortest item and the longest ones, so that no item reaches further than what
     was compared: whatever a model does from some length on (a sliding window, a table of positions that ends) is met here.
+    `model.ragged` then says in which of the two ways `shared_logits` computes them.
     """
     if not model.causal:
         return False
@@ -62,18 +117,22 @@ def shares_prompts(model: ScalarModel, items: Sequence[Answers]) -> bool:
     device = next(model.module.parameters()).device
     training = model.module.training
     model.module.eval()
+    some = _extremes(items)
     try:
-        return all(_same_scores(exact, answers, device) for answers in _extremes(items))
+        model.ragged = device.type == "cpu" and all(_same_scores(exact, _ragged_logits, answers, device) for answers in some)
+        return model.ragged or all(_same_scores(exact, _padded_logits, answers, device) for answers in some)
     finally:
         model.module.train(training)
 
 
-def _same_scores(model: ScalarModel, answers: Answers, device: torch.device) -> bool:
+def _same_scores(
+    model: ScalarModel, logits: Callable[[ScalarModel, Tensor, Tensor, Tensor], Tensor], answers: Answers, device: torch.device
+) -> bool:
     ids = pad_rows([answer.ids for answer in answers], model.tokenizer.pad_token_id or 0).to(device)
     mask = pad_rows([[True] * len(answer.ids) for answer in answers], False, dtype=torch.bool).to(device)
     plain = model.logits(ids, mask)
     try:
-        shared = shared_logits(model, ids, mask, torch.tensor([answers[0].prompt_length], device=device))
+        shared = logits(model, ids, mask, torch.tensor([answers[0].prompt_length], device=device))
     except (RuntimeError, TypeError, ValueError, IndexError):
         # The plain rows passed, so it is the mask or the positions that this model refuses, each family in its own words.
         return False

@@ -42,8 +42,8 @@ def tied_pair_loss(chosen: Tensor, rejected: Tensor, margin: Tensor, tie: Tensor
     gap = chosen - rejected - torch.where(tie, torch.zeros_like(margin), margin)
     decided = torch.logaddexp(gap / 2, -gap / 2)
     log_nu = torch.tensor(nu, dtype=gap.dtype, device=gap.device).log()
-    total = torch.logaddexp(decided, log_nu)
-    return total - torch.where(tie, log_nu, decided + F.logsigmoid(gap))
+    # log of the total is decided + softplus(log nu - decided); what cancels is not computed, so large gaps keep their digits.
+    return torch.where(tie, -F.logsigmoid(log_nu - decided), -F.logsigmoid(gap) - F.logsigmoid(decided - log_nu))
 
 
 def ranking_pairs(level: Tensor, counted: Tensor) -> Tensor:

@@ -34,6 +34,6 @@ def load(kind: str) -> tuple[ModuleType, type[Any], ModuleType | None]:
 
     algo, loop = load_algorithm(kind), loop_of(kind)
     module = importlib.import_module(f"accordant.stages.{loop}")
-    base = module.OnlineConfig if loop == "online" else module.OfflineConfig
+    base = module.OnlineConfig if loop == "online" else module.config_of(algo)
     own: Any = (algo.Config, knob(algo.Config(), "the algorithm's knobs"))
     return module, create_model(f"{kind}_config", __base__=base, __doc__=base.__doc__, algo=own), algo

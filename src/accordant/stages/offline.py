@@ -4,8 +4,9 @@
 2 model       loaded, or made from scratch
 3 restore     a killed run goes on from its last saved step
 4 batch       the rows of a step: a seeded permutation of each epoch
-5 loss        micro-batches sorted by length within the step, terms divided by the step's counts; a reward model computes the
-              prompt of a pair once, where it gives the same scores that way
+5 loss        micro-batches (`stages/batches.py`) sorted by length within the step, terms divided by the step's counts; a
+              reward model computes the prompt of a pair once and a language model packs short rows, where that gives the
+              same numbers
 6 step        clip, AdamW, schedule
 7 validate    the same loss on rows that nothing trains on; the best weights are kept
 """
@@ -22,38 +23,38 @@ import torch
 from torch import Tensor, nn
 
 from accordant.config import REQUIRED, Config, knob
+from accordant.data.origin import about_data
 from accordant.data.ratings import Scale
 from accordant.data.rows import read
 from accordant.data.template import Template, encode_all, ensure_pad
-from accordant.models.checkpoint import copy_weights, load_state, put_weights, save_checkpoint, save_state
+from accordant.models.checkpoint import ancestry, copy_weights, load_state, put_weights, save_checkpoint, save_state
+from accordant.models.generate import add_stop
 from accordant.models.language import LanguageModel
-from accordant.models.load import ModelConfig, device
+from accordant.models.load import ModelConfig, is_encoder_decoder
+from accordant.models.new_tokens import NewTokens
 from accordant.models.optim import NotFinite, OptimConfig, Optimiser
+from accordant.models.packed import packs_rows
 from accordant.models.scalar import ScalarModel
 from accordant.models.scratch import ScratchConfig, make
-from accordant.models.shared import shared_length, shared_logits, shares_prompts
-from accordant.ops.batching import microbatches, move
+from accordant.models.seq2seq import Seq2SeqModel
+from accordant.models.shared import shared_length, shares_prompts
 from accordant.seeds import derive, permutation
+from accordant.stages.batches import Item, Layout, Model, batches, forward, texts
 from accordant.stages.folder import StageFolder
 from accordant.stages.gradient import Meter, accumulate, dump_and_stop, total_counts
 from accordant.types import (
     Batch,
+    Chat,
     Labelled,
-    LanguageOut,
     Metrics,
     Rating,
     Row,
-    ScoreOut,
     Sums,
-    TokenLabel,
     TokenPair,
     TokenRanking,
-    TokenRating,
     Tokens,
     UserError,
 )
-
-Item = Tokens | TokenLabel | TokenRating | TokenPair | TokenRanking
 
 
 class OfflineConfig(Config):
@@ -81,6 +82,21 @@ class OfflineConfig(Config):
     seed: int = knob(0, "seed of order, heads and dropout")
 
 
+class WritingConfig(OfflineConfig):
+    """Training on rows of text that a model is to write."""
+
+    turns: Literal["last", "all"] = knob("last", "of a conversation, train on the last answer or on all the assistant's turns")
+    pack: bool = knob(True, "pack short rows into one without cross-talk, where the model gives the same numbers that way")
+    new_tokens: dict[str, str] = knob({}, 'new tokens and what they mean, as {"###STOP###": "stop talking"}')
+    new_tokens_init: Literal["mean", "sum"] = knob("mean", "what a new token's embeddings are of its description's")
+    train_new_tokens: bool = knob(True, "new tokens' embeddings are trained, under LoRA too; no: they stay at their start")
+
+
+def config_of(algo: ModuleType) -> type[OfflineConfig]:
+    """The settings of an algorithm's stage, without its own knobs."""
+    return WritingConfig if algo.HEAD == "language" else OfflineConfig
+
+
 def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) -> dict[str, Any]:
     """Train and write `checkpoint/`. Returns the small result."""
     started = time.monotonic()
@@ -90,7 +106,11 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
     model = build_model(cfg, algo, rows, saved, scale.names if scale else ("reward",))
     if said := ensure_pad(model.tokenizer):
         folder.note(said)
-    template = Template(model.tokenizer, _max_length(cfg, model), scored_eos=cfg.eos, scale=scale)
+    writing = cfg if isinstance(cfg, WritingConfig) else None
+    template = Template(
+        model.tokenizer, _max_length(cfg, model), scored_eos=cfg.eos, scale=scale, turns=writing.turns if writing else "last",
+        encoder_decoder=isinstance(model, Seq2SeqModel),
+    )  # fmt: skip
     items, long = encode_all(rows, template, cfg.on_long)
     held = encode_all(read_rows(cfg.validation, algo), template, cfg.on_long)[0] if cfg.validation else []
     folder.note(
@@ -99,7 +119,7 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
     if said := algo.check(items, cfg.algo):
         folder.note(said)
     trainer = Trainer(cfg, folder, algo, model, items, held)
-    if said := trainer.about_prompts():
+    for said in filter(None, (trainer.about_prompts(), trainer.about_packing())):
         folder.note(said)
     trainer.restore(saved)
     trainer.train(started)
@@ -108,13 +128,25 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
         meta |= {"reads": "text" if isinstance(rows[0], Labelled) else "prompt and answer", **trainer.reward_scale(items)}
     if scale:
         meta |= {"target_mean": scale.mean, "target_sd": scale.sd}
-    save_checkpoint(folder.checkpoint, model.module, model.tokenizer, meta)
+    meta |= about_data(cfg.data, cfg.validation) | (ancestry(cfg.model.path) if cfg.model else {})
+    trained = _what_was_trained(writing, trainer.layout) if writing else {}
+    if any(isinstance(row, Chat) and not isinstance(row.prompt, str) for row in rows):
+        add_stop(model.module, template.closing)
+    save_checkpoint(folder.checkpoint, model.module, model.tokenizer, meta | trained)
     return {
         "checkpoint": str(folder.checkpoint), "rows": len(items), "left_out": long.count, "steps": trainer.total,
         "train": trainer.last, "validation": trainer.best, "best_step": trainer.best_step, "precision": model.precision,
         "shared_prompts": trainer.shared, "parameters": sum(p.numel() for p in model.module.parameters()),
-        "train_seconds": round(trainer.seconds, 2),
+        "train_seconds": round(trainer.seconds, 2), **trained,
     }  # fmt: skip
+
+
+def _what_was_trained(cfg: WritingConfig, layout: Layout) -> dict[str, Any]:
+    """For the checkpoint and the result: which turns, whether packed, and the new tokens."""
+    found: dict[str, Any] = {"turns": cfg.turns, "packed": layout.packed, "new_tokens": cfg.new_tokens}
+    return found | (
+        {"new_tokens_init": cfg.new_tokens_init, "train_new_tokens": cfg.train_new_tokens} if cfg.new_tokens else {}
+    )
 
 
 def read_rows(path: str, algo: ModuleType) -> list[Row]:
@@ -131,7 +163,7 @@ def read_rows(path: str, algo: ModuleType) -> list[Row]:
 
 def build_model(
     cfg: OfflineConfig, algo: ModuleType, rows: Sequence[Row], saved: dict[str, Any] | None, outputs: Sequence[str]
-) -> LanguageModel | ScalarModel:
+) -> Model:
     """A loaded or a new model of the kind that the algorithm trains; a scalar one has these outputs."""
     if (cfg.model is None) == (cfg.scratch is None):
         raise UserError("give either model.path (start from a checkpoint) or scratch (start from nothing), and not both")
@@ -139,10 +171,14 @@ def build_model(
     if cfg.scratch is not None:
         if algo.HEAD != "language":
             raise UserError("scratch makes a language model; a reward model starts from a checkpoint: set model.path")
+        if isinstance(cfg, WritingConfig) and cfg.new_tokens:
+            raise UserError("new_tokens start from the embeddings of known words, and scratch knows none: set model.path")
         return make(cfg.scratch, rows, cfg.seed, precision)
     assert cfg.model is not None
-    if algo.HEAD == "language":
-        return LanguageModel.load(cfg.model, cfg.seed, precision)
+    if isinstance(cfg, WritingConfig):
+        new = NewTokens(cfg.new_tokens, cfg.new_tokens_init, cfg.train_new_tokens) if cfg.new_tokens else None
+        kind = Seq2SeqModel if is_encoder_decoder(cfg.model) else LanguageModel
+        return kind.load(cfg.model, cfg.seed, precision, new)
     model = ScalarModel.load(cfg.model, outputs, cfg.seed, precision)
     # A head of one output is one reward whatever it is called; several are told apart by their names.
     if len(model.labels) != len(outputs) or (len(outputs) > 1 and list(model.labels.values()) != list(outputs)):
@@ -153,7 +189,7 @@ def build_model(
     return model
 
 
-def _max_length(cfg: OfflineConfig, model: LanguageModel | ScalarModel) -> int:
+def _max_length(cfg: OfflineConfig, model: Model) -> int:
     context = model.context
     if cfg.max_length and context and cfg.max_length > context:
         raise UserError(f"max_length={cfg.max_length} is beyond the model's context of {context} tokens")
@@ -164,15 +200,17 @@ class Trainer:
     """One offline training run: owns the optimiser and where it stands."""
 
     def __init__(
-        self, cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, model: LanguageModel | ScalarModel,
+        self, cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, model: Model,
         items: Sequence[Item], held: Sequence[Item],
     ) -> None:  # fmt: skip
         self.cfg, self.folder, self.algo, self.model, self.items, self.held = cfg, folder, algo, model, items, held
         self.several = [item.answers for item in (*items, *held) if isinstance(item, TokenPair | TokenRanking)]
         self.shared = bool(self.several) and isinstance(model, ScalarModel) and shares_prompts(model, self.several)
+        self.layout = Layout(self.shared, self._packs())
         self.per_epoch = math.ceil(len(items) / cfg.rows_per_step)
         self.total = min(math.ceil(self.per_epoch * cfg.epochs), cfg.max_steps or 1 << 60)
         self.parameters: dict[str, nn.Parameter] = {n: p for n, p in model.module.named_parameters() if p.requires_grad}
+        self.frozen = None if isinstance(model, ScalarModel) else model.frozen
         self.optimiser = Optimiser(self.parameters, cfg.optim, self.total)
         self.step = 0
         self.seconds = 0.0
@@ -189,6 +227,18 @@ class Trainer:
         if not self.shared:
             return f"every answer has a prompt of its own ({plain} tokens per epoch): this model cannot share one exactly"
         return f"answers share their prompt: {sum(map(shared_length, self.several))} tokens per epoch instead of {plain}"
+
+    def _packs(self) -> bool:
+        """Whether short rows are packed: where that is wanted and the model gives the same numbers."""
+        wanted = isinstance(self.cfg, WritingConfig) and self.cfg.pack and isinstance(self.model, LanguageModel)
+        rows = [item for item in (*self.items, *self.held) if isinstance(item, Tokens)]
+        return bool(wanted and rows) and packs_rows(self.model, rows)  # type: ignore[arg-type]
+
+    def about_packing(self) -> str:
+        """Why rows that were to be packed are not; "" where they are, or were not to be."""
+        if self.layout.packed or not (isinstance(self.cfg, WritingConfig) and self.cfg.pack):
+            return ""
+        return "every row is padded: this model cannot compute several in one exactly"
 
     def restore(self, saved: dict[str, Any] | None) -> None:
         """Go on from a saved state."""
@@ -235,8 +285,10 @@ class Trainer:
             totals = total_counts(self.algo.counts(batch) for batch in parts)
             accumulate(parts, self._loss, totals, meter)
             norm = self.optimiser.step()
+            if self.frozen is not None:
+                self.frozen.put_back()
         except NotFinite as error:
-            ids = [list(text.ids) for item in items for text in _texts(item)]
+            ids = [list(text.ids) for item in items for text in texts(item)]
             raise dump_and_stop(error, self.folder.path, self.step, {"ids": ids}) from None
         self.last = meter.means()
         self.step += 1
@@ -254,16 +306,10 @@ class Trainer:
         return [self.items[i] for i in chosen]
 
     def _batches(self, items: Sequence[Item]) -> list[Batch]:
-        pad = self.model.tokenizer.pad_token_id
-        batches: list[Batch] = []
-        for some in _by_answers(items):
-            rows, lengths = zip(*(_size(item, self.shared) for item in some), strict=True)
-            parts = microbatches(lengths, self.cfg.tokens_per_microbatch, rows)
-            batches += [move(self.algo.collate([some[i] for i in part], pad), device()) for part in parts]
-        return batches
+        return batches(items, self.model, self.algo, self.cfg.tokens_per_microbatch, self.layout)
 
     def _loss(self, batch: Batch) -> tuple[Sums, Metrics]:
-        out = forward(self.model, batch, self.shared)
+        out = forward(self.model, batch, self.layout)
         return self.algo.loss(out, batch, self.cfg.algo)  # type: ignore[no-any-return]
 
     @torch.no_grad()
@@ -284,42 +330,5 @@ class Trainer:
         """Mean and standard deviation of each output of a reward model on its own answers, so that rewards have unit size."""
         self.model.module.eval()
         some = [items[i] for i in permutation(len(items), self.cfg.seed, "reference answers")[:512]]
-        scores = torch.cat([forward(self.model, batch, self.shared).score.cpu() for batch in self._batches(some)])  # type: ignore[union-attr]
+        scores = torch.cat([forward(self.model, batch, self.layout).score.cpu() for batch in self._batches(some)])  # type: ignore[union-attr]
         return {"score_mean": scores.mean(0).tolist(), "score_sd": scores.std(0).clamp(min=1e-6).tolist()}
-
-
-def forward(model: LanguageModel | ScalarModel, batch: Batch, shared: bool) -> LanguageOut | ScoreOut:
-    """The model's view of a micro-batch; `shared`: of several answers to each prompt, which is computed once."""
-    if isinstance(model, ScalarModel):
-        if shared:
-            return ScoreOut(shared_logits(model, batch.ids, batch.mask, batch.extra["prompt_length"]))
-        return ScoreOut(model.logits(batch.ids, batch.mask))
-    logp, _ = model.logp(batch.ids, batch.mask, batch.loss_mask)
-    return LanguageOut(logp)
-
-
-def _by_answers(items: Sequence[Item]) -> list[list[Item]]:
-    """Items with equally many answers together: a batch is a table of K answers to N prompts."""
-    groups: dict[int, list[Item]] = {}
-    for item in items:
-        groups.setdefault(len(_texts(item)), []).append(item)
-    return list(groups.values())
-
-
-def _size(item: Item, shared: bool) -> tuple[int, int]:
-    """How many rows an item brings into a micro-batch, and the tokens of its longest."""
-    texts = _texts(item)
-    if shared and len(texts) > 1:
-        return 1, shared_length(texts)
-    return len(texts), max(len(text.ids) for text in texts)
-
-
-def _texts(item: Item) -> tuple[Tokens, ...]:
-    """All that a model reads of an item."""
-    match item:
-        case TokenPair(answers=answers) | TokenRanking(answers=answers):
-            return answers
-        case TokenLabel(tokens=tokens) | TokenRating(tokens=tokens):
-            return (tokens,)
-        case _:
-            return (item,)

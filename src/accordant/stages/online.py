@@ -22,10 +22,18 @@ import torch
 from torch import Tensor
 
 from accordant.config import REQUIRED, Config, knob
+from accordant.data.origin import about_data
 from accordant.data.rows import read
 from accordant.data.template import Template, encode_all, ensure_pad
 from accordant.models.actor import Actor
-from accordant.models.checkpoint import copy_weights, load_state, put_weights, save_checkpoint, save_state
+from accordant.models.checkpoint import (
+    ancestry,
+    copy_weights,
+    load_state,
+    put_weights,
+    save_checkpoint,
+    save_state,
+)
 from accordant.models.critic import CriticConfig, load_critic
 from accordant.models.generate import Sampling, check_context, generate, stop_ids
 from accordant.models.language import LanguageModel
@@ -103,7 +111,8 @@ def run(cfg: OnlineConfig, folder: StageFolder, algo: ModuleType, name: str) -> 
     loop = Loop(cfg, folder, algo, Actor(policy, algo.NEEDS_VALUE, critic), rows, prompts)
     loop.restore(saved)
     stopped = loop.train()
-    save_checkpoint(folder.checkpoint, policy.module, policy.tokenizer, {"algo": name, "seed": cfg.seed, "steps": loop.step})
+    meta = {"algo": name, "seed": cfg.seed, "steps": loop.step, **about_data(cfg.prompts), **ancestry(cfg.model.path)}
+    save_checkpoint(folder.checkpoint, policy.module, policy.tokenizer, meta)
     last = loop.history[-1]
     return {
         "checkpoint": str(folder.checkpoint), "steps": loop.step, "stopped_because": stopped,

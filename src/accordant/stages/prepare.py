@@ -1,37 +1,58 @@
-"""From a named source to row files, split by prompt."""
+"""From a named source to row files, split by prompt, with their origins beside them."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from accordant.config import REQUIRED, Config, knob
 from accordant.data import sources
-from accordant.data.rows import write_jsonl
+from accordant.data.origin import UNKNOWN, write_origins
+from accordant.data.rows import all_good, write_jsonl
 from accordant.data.split import duplicates, split
 from accordant.stages.folder import StageFolder
+
+_NAMED = 20  # bad rows that are named before they are only counted
 
 
 class PrepareConfig(Config):
     """One source, some splits."""
 
-    source: str = knob("file", "named source: file, text, text-prompts, sentence-polarity")
+    source: str = knob("file", "named source, such as file, oasst, hh-rlhf, text-prompts")
     path: str = knob(REQUIRED, "file of the source, or hub:owner/name:split", min_length=1)
     options: dict[str, Any] = knob({}, "the source's own options")
+    map: dict[str, str] = knob({}, "theirs: ours; renames fields before they are recognised")
+    style: Literal["messages", "transcript"] = knob(
+        "messages", "messages go through a chat template; transcript = plain text for models without one"
+    )
+    on_bad: Literal["error", "drop"] = knob("error", "a bad row stops the stage, or is left out and named")
+    licence: str | None = knob(None, "the data's licence, where the source does not know it")
     splits: dict[str, int | float] = knob({}, "name -> number of distinct prompts or share of them; the rest is train")
     seed: int = knob(0, "another seed, another split")
 
 
 def run(cfg: PrepareConfig, folder: StageFolder, algo: ModuleType | None, name: str) -> dict[str, Any]:  # noqa: ARG001
-    """Write `<split>.jsonl` for each split; the result names them with their counts."""
-    rows = sources.load(cfg.source, cfg.path, **cfg.options)
+    """Write `<split>.jsonl` for each split, its origins beside it; the result names them with their counts."""
+    found = sources.check(cfg.source, cfg.path, map=cfg.map, style=cfg.style, **cfg.options)
+    dropped = found.complaints if cfg.on_bad == "drop" and found.rows else ()
+    rows = all_good(cfg.path, list(found.rows), () if dropped else found.complaints)
     parts = split(rows, cfg.splits, cfg.seed) if cfg.splits else {"train": rows}
     twice = duplicates(rows)
-    result: dict[str, Any] = {"rows": len(rows), "duplicates": len(twice)}
+    bad = sum(complaint.rows for complaint in dropped)
+    result: dict[str, Any] = {"rows": len(rows), "duplicates": len(twice), "bad_rows": bad, "passed_over": list(found.notes)}
     for part, some in parts.items():
         place = folder.path / f"{part}.jsonl"
         write_jsonl(place, some)
+        origins = sources.origins(cfg.source, cfg.path, len(some))
+        known = [replace(o, licence=cfg.licence) if cfg.licence and o.licence == UNKNOWN else o for o in origins]
+        write_origins(place, known)
         result |= {part: str(place), f"{part}_rows": len(some)}
     counts = ", ".join(f"{part} {len(some)}" for part, some in parts.items())
     folder.note(f"{len(rows)} rows of {cfg.path}: {counts}" + (f"; {len(twice)} duplicated" if twice else ""))
+    for note in found.notes:
+        folder.note(note)
+    if dropped:
+        more = [f"and {len(dropped) - _NAMED} more"] if len(dropped) > _NAMED else []
+        folder.note("\n    ".join([f"left out: {bad} bad rows", *map(str, dropped[:_NAMED]), *more]))
     return result

@@ -15,8 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from accordant.pipeline.report import charts, format, inference
+from accordant.pipeline.report import reward_model as reward
 from accordant.pipeline.report.axes import Labels
-from accordant.pipeline.report.schema import CurvePoint, Policy, RewardModel, check
+from accordant.pipeline.report.schema import CurvePoint, Policy, RewardModel, check, check_reward_model
 from accordant.pipeline.report.summary import summarise
 
 TABLE_ROWS = 40
@@ -62,9 +63,34 @@ def render(report: Any) -> str:
         steps=_thinned(curve),
         divergence=_divergence(curve),
         over_optimised=policy and inference.over_optimised(policy, curve),
-        reward_model_charts=_reward_model_charts(model) if model else [],
+        **_reward_model(model),
         longest_stage=max((s["seconds"] for s in checked["stages"] if format.is_finite(s["seconds"])), default=0.0),
     )  # fmt: skip
+
+
+def render_reward_model(model: Any, name: str) -> str:
+    """A page of its own for one reward model, as self-contained as a run's.
+
+    `model` is the JSON value of a `reward_model.json`, `name` its title. Raises `UserError` that names the keys that do not fit.
+    """
+    checked = check_reward_model(model)
+    return _environment().get_template("reward_model_page.html").render(name=name, **_reward_model(checked))
+
+
+def _reward_model(model: RewardModel | None) -> dict[str, Any]:
+    """What the template of a reward model reads."""
+    if model is None:
+        return {"model": None}
+    return {
+        "model": model,
+        "noun": reward.noun(model),
+        "guess": reward.guess(model),
+        "reward_model_tables": reward.tables(model),
+        "reward_model_charts": _reward_model_charts(model),
+        "suspicions": model.get("suspicions"),
+        "ties": reward.ties(model),
+        "left_out": model.get("left_out", {"n": 0, "rows": ""}),
+    }
 
 
 @cache

@@ -7,10 +7,16 @@ the page shows it as "n/a". Keys beyond these are allowed and not shown.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,  # pydantic refuses typing.TypedDict before Python 3.12
+    TypeAlias,
+)
 
 from pydantic import Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict  # pydantic refuses typing.TypedDict before Python 3.12
+from typing_extensions import TypedDict
 
 from accordant.types import UserError
 
@@ -61,7 +67,116 @@ class MarginBin(TypedDict):
     accuracy: Number
 
 
+class Share(TypedDict):
+    """Accuracy on a part of the rows; `source` or `turns` or `labeler` says which."""
+
+    n: Count
+    accuracy: Number
+    ci95: Interval
+    source: NotRequired[str]
+    turns: NotRequired[str]
+
+
+class Beside(TypedDict):
+    """A trivial rule, and by how much the model is better."""
+
+    name: str
+    accuracy: Number
+    gain: Number
+    gain_ci95: Interval
+
+
+class Ties(TypedDict):
+    n: Count
+    gap: Number
+    gap_others: Number
+
+
+class Value(TypedDict):
+    """A statistic that may be undefined; `note` says why, or what was left out."""
+
+    value: Number
+    ci95: Interval
+    note: str
+    n: NotRequired[Count]
+
+
+class BestOfK(TypedDict):
+    n: Count
+    accuracy: Number
+    ci95: Interval
+    chance: Number
+
+
+class Rankings(TypedDict):
+    rankings: Count
+    answers: list[int]
+    tau_b: Value
+    best_of_k: BestOfK
+
+
+class LabelerAgreement(TypedDict):
+    labeler: str
+    rows: Count
+    n: Count
+    accuracy: Number
+    ci95: Interval
+    tau_b: NotRequired[Value]
+
+
+class RatingError(TypedDict):
+    value: Number
+    baseline: Number
+    difference: Number
+    ci95: Interval
+
+
+class Attribute(TypedDict):
+    attribute: str
+    n: Count
+    own_output: bool
+    spearman: Value
+    pearson: Value
+    rmse: RatingError | None
+    mae: RatingError | None
+    pairs: Share | None
+
+
+class Classes(TypedDict):
+    counts: dict[str, int]
+    macro_f1: Value
+    macro_f1_baseline: Number
+    auroc: Value | None
+
+
+class Feature(TypedDict):
+    feature: str
+    rho: Number
+    ci95: Interval
+    n: Count
+    note: str
+    share: Number
+
+
+class Probe(TypedDict):
+    probe: str
+    words: str
+    harmless: bool
+    n: Count
+    change: Number
+    ci95: Interval
+    rises: Number
+    falls: Number
+
+
+class LeftOut(TypedDict):
+    n: Count
+    rows: str
+
+
 class RewardModel(TypedDict):
+    """What `evaluate_reward` writes. Numbers that a kind of row does not have are None, lists empty."""
+
     heldout_accuracy: Number
     n: Count
     ci95: Interval
@@ -69,6 +184,19 @@ class RewardModel(TypedDict):
     length_correlation: Number
     reliability: list[ReliabilityBin]
     by_margin: list[MarginBin]
+    kind: NotRequired[Literal["Pair", "Ranking", "Rating", "Labelled", "Thumb"]]
+    left_out: NotRequired[LeftOut]
+    by_source: NotRequired[list[Share]]
+    by_turns: NotRequired[list[Share]]
+    baselines: NotRequired[list[Beside]]
+    ties: NotRequired[Ties | None]
+    ranking: NotRequired[Rankings | None]
+    labelers: NotRequired[list[LabelerAgreement]]
+    attributes: NotRequired[list[Attribute]]
+    classes: NotRequired[Classes | None]
+    features: NotRequired[list[Feature]]
+    probes: NotRequired[list[Probe]]
+    suspicions: NotRequired[list[str]]
 
 
 class Answers(TypedDict):
@@ -169,17 +297,27 @@ def check(report: Any) -> Report:
     found = report.get("schema") if isinstance(report, dict) else None
     if isinstance(report, dict) and found != SCHEMA:
         raise UserError(f"report: schema {found!r}, but this version reads {SCHEMA}; run the pipeline again with this version")
-    try:
-        checked = TypeAdapter(Report).validate_python(report)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[:5]
-        lines = [f"  {'.'.join(map(str, e['loc'])) or 'report'}: {e['msg']}, got {e['input']!r:.60}" for e in first]
-        raise UserError(
-            f"report: {error.error_count()} keys do not fit schema {SCHEMA} (docs/metrics.md lists them all):\n"
-            + "\n".join(lines)
-        ) from error
+    checked: Report = _validated(Report, report, "report")
     _check_histogram(checked["policy"])
     return checked
+
+
+def check_reward_model(model: Any) -> RewardModel:
+    """A `reward_model.json`, known to fit the schema. Raises `UserError` that names up to five keys that do not."""
+    checked: RewardModel = _validated(RewardModel, model, "reward_model")
+    return checked
+
+
+def _validated(kind: Any, value: Any, name: str) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[:5]
+        lines = [f"  {'.'.join(map(str, e['loc'])) or name}: {e['msg']}, got {e['input']!r:.60}" for e in first]
+        raise UserError(
+            f"{name}: {error.error_count()} keys do not fit schema {SCHEMA} (docs/metrics.md lists them all):\n"
+            + "\n".join(lines)
+        ) from error
 
 
 def _check_histogram(policy: Policy | None) -> None:

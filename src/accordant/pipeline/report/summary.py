@@ -130,6 +130,13 @@ def _toxicity(policy: Policy) -> str:
 def _reward_model_words(model: RewardModel | None) -> list[str]:
     if model is None:
         return []
+    if model["heldout_accuracy"] is None:
+        return []
+    if model.get("classes"):
+        share = f"{percent(model['heldout_accuracy'])} of the held-out rows"
+        return [
+            f"The reward model classifies {share} rightly ({CI95} {percent_interval(model['ci95'])}, {sample(model['n'])})."
+        ]
     return [
         f"The reward model agrees with {percent(model['heldout_accuracy'])} of the held-out preferences "
         f"({CI95} {percent_interval(model['ci95'])}, {sample(model['n'])})."
@@ -148,6 +155,9 @@ def _cautions(report: Report) -> list[str]:
             f"The reward model's accuracy ({percent(model['heldout_accuracy'])}, {sample(model['n'])}) is not clearly "
             "above guessing, so rewards mean little here."
         )
+    if model and (found := model.get("suspicions")):
+        more = f" ({len(found) - 1} more in its section)" if len(found) > 1 else ""
+        words.append(f"The reward model: {found[0]}{more}")
     if policy is None:
         return words
     if over_optimised(policy, report["curve"]):

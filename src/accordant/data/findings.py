@@ -1,0 +1,73 @@
+"""The report of `check` as lines to read, and as one JSON value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from accordant.data.check import Report, Summary
+
+SCHEMA = 1
+
+
+def as_json(report: Report, limit: int) -> dict[str, Any]:
+    """The schema of docs/data-tools.md; `limit` as given to `check`."""
+    return {
+        "schema": SCHEMA,
+        "max_length": limit or None,
+        "files": [asdict(file) for file in report.files],
+        "complaints": [
+            {"kind": f.kind, "file": f.source.file, "line": f.source.line or None, "rows": f.rows, "message": f.message}
+            for f in report.findings
+        ],
+    }
+
+
+def lines(report: Report, notes: Mapping[str, Sequence[str]], limit: int, most: int) -> Iterator[str]:
+    """Each file in numbers, then the findings by kind: the first `most` of each (0 = all), and how many more there are.
+
+    `notes`: per file what was passed over on purpose.
+    """
+    for file in report.files:
+        yield from _summary(file, notes.get(file.name, ()), limit)
+    for kind in dict.fromkeys(finding.kind for finding in report.findings):
+        own = [finding for finding in report.findings if finding.kind == kind]
+        yield from ("", f"{kind} ({sum(finding.rows for finding in own):,})")
+        yield from listed([str(finding) for finding in own], most, "; --all lists them")
+    yield from ("", number(len(report.findings), "complaint") if report.findings else "no complaints")
+
+
+def listed(texts: Sequence[str], most: int, more: str = "") -> Iterator[str]:
+    """The first `most` (0 = all), and how many more there are."""
+    shown = texts[:most] if most else texts
+    yield from (f"  {text}" for text in shown)
+    if len(texts) > len(shown):
+        yield f"  and {len(texts) - len(shown):,} more{more}"
+
+
+def number(count: int, what: str) -> str:
+    """`number(2, "row")` is "2 rows"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _named(name: str, count: int) -> str:
+    """One pair with a margin, two pairs with a margin."""
+    return _PLURAL.sub(r"\1", name, count=1) if count == 1 else name
+
+
+_PLURAL = re.compile(r"\b(answer|labeler|pair|prompt|ranking|rating|thumb|tie|turn)s\b")
+
+
+def _summary(file: Summary, notes: Sequence[str], limit: int) -> Iterator[str]:
+    rows = file.gives.get("rows", 0)
+    yield f"{file.name}: {number(rows, f'{file.kind} row') if rows else 'no good rows'}"
+    yield from (f"  note    {note}" for note in notes)
+    held = [f"{count:,} {_named(name, count)}" for name, count in file.gives.items() if name != "rows"]
+    if held:
+        yield f"  holds   {', '.join(held)}"
+    if file.lengths:
+        parts = [f"{percent}% up to {tokens:,}" for percent, tokens in file.lengths.percentiles.items()]
+        bound = f" (limit {limit:,})" if limit else ""
+        yield f"  tokens  {file.lengths.total:,} in all; rows: {', '.join(parts)}, longest {file.lengths.longest:,}{bound}"

@@ -1,0 +1,77 @@
+"""Grades of preference -> margins, as Llama 2 did: how much better the chosen answer is, in four words.
+
+Both published scales (Touvron et al. 2023, arXiv 2307.09288, table 27):
+
+    =====================  ======  ======  ========  ===================
+    scale                  sign.   better  slightly  negligibly / unsure
+    =====================  ======  ======  ========  ===================
+    small                  1       2/3     1/3       0
+    large                  3       2       1         0
+    =====================  ======  ======  ========  ===================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from accordant.data.files import Record, records, shown
+from accordant.types import Pair, Row, UserError
+
+SCALES: Mapping[str, Mapping[str, float]] = {
+    "small": {"significantly": 1.0, "better": 2 / 3, "slightly": 1 / 3, "negligibly": 0.0, "unsure": 0.0},
+    "large": {"significantly": 3.0, "better": 2.0, "slightly": 1.0, "negligibly": 0.0, "unsure": 0.0},
+}
+_NAMED = 20  # rows that an error lists before it only counts
+
+
+def graded(
+    rows: Sequence[Row], path: str | Path, scale: Literal["small", "large"], map: Mapping[str, str] | None = None
+) -> Iterator[Pair]:
+    """The pairs with the margin of their `grade` field, which is read from the file that they came from.
+
+    A grade is spelt as in the paper ("significantly better", "negligibly better / unsure") or by its first word.
+
+    Raises:
+        UserError: rows are no pairs, or have no grade or an unknown one: up to 20 are named, and all are counted.
+    """
+    field = next((theirs for theirs, ours in (map or {}).items() if ours == "grade"), "grade")
+    grades = {found.source: found.fields.get(field) for found in records(path) if isinstance(found, Record)}
+    margins: list[float] = []
+    bad: list[str] = []
+    for row in rows:
+        if not isinstance(row, Pair):
+            raise UserError(f"{row.source}: only pairs have a grade, and this is a {type(row).__name__} row; leave grades out")
+        grade = grades.get(row.source)
+        margin = _margin(grade, SCALES[scale])
+        margins.append(margin or 0.0)
+        if margin is None:
+            bad.append(f"  {row.source}: {_hint(grade)}")
+    if bad:
+        more = [f"  and {len(bad) - _NAMED} more"] if len(bad) > _NAMED else []
+        raise UserError("\n".join([f"{len(bad)} of {len(rows)} rows have no known grade", *bad[:_NAMED], *more]))
+    for row, margin in zip(rows, margins, strict=True):
+        assert isinstance(row, Pair)
+        yield replace(row, margin=margin)
+
+
+def _margin(grade: object, scale: Mapping[str, float]) -> float | None:
+    if not isinstance(grade, str):
+        return None
+    words = " ".join(grade.casefold().replace("/", " ").replace("_", " ").replace("-", " ").split())
+    if words in scale:
+        return scale[words]
+    spelt = {f"{name} better": margin for name, margin in scale.items()} | {"negligibly better unsure": 0.0}
+    return spelt.get(words)
+
+
+def _hint(grade: object) -> str:
+    known = list(SCALES["small"])
+    if grade is None:
+        return f"`grade` is missing; give one of {', '.join(known)}"
+    near = get_close_matches(str(grade).casefold().partition(" ")[0], known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it must be one of {', '.join(known)}"
+    return f"`grade` is {shown(grade)}; {hint}"

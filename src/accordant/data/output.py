@@ -1,0 +1,74 @@
+"""Rows -> files for people and other tools: JSONL or Parquet, by the file's name.
+
+What is written here `rows.read` reads again. Left out: CSV, in which conversations and rankings have no place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from accordant.data.rows import plain, write_jsonl
+from accordant.types import Row, UserError
+
+SUFFIXES = (".jsonl", ".parquet")
+
+
+def check_output(path: Path, *inputs: Path) -> None:
+    """Make sure, before any work is done, that rows can be written there.
+
+    Raises:
+        UserError: the name ends in neither of `SUFFIXES`, it is a folder, or it is one of the inputs.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(f"{path}: rows are written to {' or '.join(SUFFIXES)} files, not to {path.suffix or 'nameless ones'}")
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file in it")
+    for other in inputs:
+        if path.exists() and other.exists() and path.samefile(other):
+            raise UserError(f"{path} is where the rows are read from; write to another file")
+
+
+def write(path: Path, rows: Sequence[Row], extra: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Write rows of one kind, each with its `extra` fields where these are given; the file appears whole or not at all.
+
+    Raises:
+        UserError: as `check_output`; or prompts are text in some rows and messages in others, which no Parquet column holds.
+    """
+    check_output(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix.lower() == ".jsonl" and not extra:
+        write_jsonl(path, rows)
+        return
+    more = extra or [{}] * len(rows)
+    values = [plain(row) | dict(fields) for row, fields in zip(rows, more, strict=True)]
+    _whole(path, lambda place: _lines(place, values) if path.suffix.lower() == ".jsonl" else _parquet(place, values, path))
+
+
+def _whole(path: Path, put: Callable[[Path], None]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        put(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _lines(place: Path, values: Sequence[Mapping[str, Any]]) -> None:
+    lines = (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" for value in values)
+    place.write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+def _parquet(place: Path, values: Sequence[Mapping[str, Any]], path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        # Every row has every column, and an empty list of indices must not make a column of nulls.
+        table = pyarrow.Table.from_pylist([dict(value) for value in values])
+    except pyarrow.ArrowException as error:
+        raise UserError(f"{path}: the rows do not fit into Parquet's columns ({error}); write .jsonl") from error
+    parquet.write_table(table, place)

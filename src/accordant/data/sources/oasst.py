@@ -1,0 +1,234 @@
+"""OpenAssistant's message trees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from accordant.data import rows
+from accordant.data.fields import Bad
+from accordant.data.files import Complaint, Record, records, shown
+from accordant.data.kinds import PARSERS
+from accordant.data.sources.loaded import Loaded, one_of
+from accordant.types import Chat, Prompt, Ranking, Rating, Row, Source
+
+_ROLES = {"prompter": "user", "assistant": "assistant"}
+_KINDS: dict[str, type[Row]] = {"threads": Chat, "rankings": Ranking, "ratings": Rating, "prompts": Prompt}
+
+
+@dataclass
+class _Node:
+    """A message with the messages that answer it."""
+
+    fields: Mapping[str, Any]
+    source: Source
+    replies: list[_Node] = field(default_factory=list)
+    turns: tuple[dict[str, str], ...] = ()  # from the root to this message
+
+    @property
+    def role(self) -> str:
+        return _ROLES[self.fields["role"]]
+
+    @property
+    def rank(self) -> int | None:
+        rank: int | None = self.fields.get("rank")
+        return rank
+
+
+def oasst(
+    path: str | Path,
+    *,
+    what: str = "threads",
+    best_only: bool = False,
+    lang: str = "",
+    unreviewed: bool = False,
+    deleted: bool = False,
+    synthetic: bool = True,
+) -> Loaded:
+    """OASST1 and OASST2 (arXiv 2304.07327): trees of messages, or the flat messages of the hub, which are put together.
+
+    A message that is left out takes the replies to it with it; both are counted.
+
+    Args:
+        path: the trees or messages as JSONL (also .jsonl.gz), or "hub:OpenAssistant/oasst1:train".
+        what: "threads", a `Chat` for each assistant message, the turns before it as the prompt; "rankings", a `Ranking` of the
+            ranked replies (0 = best) to each prompter message; "ratings", the quality labels (quality, toxicity, humor,
+            helpfulness, ...) of each assistant message that has them; "prompts", the first messages.
+        best_only: of replies that were ranked, only the best, in threads.
+        lang: keep only messages of this language, such as en; "": all.
+        unreviewed: keep messages that the reviewers refused or have not seen (`review_result` is not true).
+        deleted: keep deleted messages.
+        synthetic: keep messages that a model wrote.
+
+    Example row: `Ranking((Message("user", "Why is the sky blue?"),), ("It scatters.", "No."), ((0,), (1,)))`.
+    Licence: Apache-2.0.
+    """
+    one_of("oasst", "what", what, list(_KINDS))
+    roots, complaints = _forest(path)
+    left: dict[str, int] = {}
+
+    def refused(node: _Node) -> str:
+        given = node.fields
+        if given.get("deleted") and not deleted:
+            return "are deleted"
+        if "review_result" in given and given["review_result"] is not True and not unreviewed:
+            return "are not reviewed or were refused"
+        if lang and given.get("lang") != lang:
+            return f"are not in the language {lang!r}"
+        return "are synthetic" if given.get("synthetic") and not synthetic else ""
+
+    kept = [node for root in roots for node in _walk(root, refused, left, best_only and what == "threads")]
+    found: list[Row] = []
+    for node in kept:
+        for fields, source in _made(node, what):
+            try:
+                found.append(PARSERS[_KINDS[what]](fields, source))
+            except Bad as bad:
+                complaints.append(Complaint(source, str(bad)))
+    unranked = sum(_partly_ranked(node) for node in kept) if what == "rankings" else 0
+    notes = [f"{count} messages {why} and are left out with the replies to them" for why, count in sorted(left.items())]
+    notes += [f"{unranked} replies were not ranked beside others that were and are left out"] if unranked else []
+    return Loaded(found, complaints, tuple(notes))
+
+
+# --- what a message gives --------------------------------------------------------------------------------------------
+
+
+def _made(node: _Node, what: str) -> Iterator[tuple[dict[str, Any], Source]]:
+    before = list(node.turns[:-1])
+    text = node.turns[-1]["content"]
+    if what == "prompts" and not before and node.role == "user":
+        yield {"prompt": list(node.turns)}, node.source
+    elif what == "threads" and node.role == "assistant" and before:
+        yield {"prompt": before, "completion": text}, node.source
+    elif what == "ratings" and node.role == "assistant" and before and (labels := _labels(node)):
+        yield {"prompt": before, "completion": text, "scores": labels, "labeler": "mean of the labelers"}, node.source
+    elif what == "rankings" and node.role == "user" and len(replies := _ranked(node)) > 1:
+        ranks = [reply.rank for reply in replies]
+        texts = [reply.fields["text"] for reply in replies]
+        yield (
+            {"prompt": list(node.turns), "completions": texts, "ranks": ranks, "labeler": "the labelers' consensus"},
+            node.source,
+        )
+
+
+def _ranked(node: _Node) -> list[_Node]:
+    return [reply for reply in node.replies if reply.rank is not None and reply.role == "assistant"]
+
+
+def _partly_ranked(node: _Node) -> int:
+    held = len(_ranked(node))
+    return sum(reply.rank is None for reply in node.replies) if held > 1 else 0
+
+
+def _labels(node: _Node) -> dict[str, float]:
+    """Means by name: {"quality": {"value": 0.7, "count": 3}} in trees, {"name": [...], "value": [...]} on the hub."""
+    given = node.fields.get("labels")
+    if not given:
+        return {}
+    if isinstance(given, dict) and isinstance(given.get("name"), list) and isinstance(given.get("value"), list):
+        return dict(zip(given["name"], given["value"], strict=False))
+    if isinstance(given, dict) and all(isinstance(label, dict) and "value" in label for label in given.values()):
+        return {name: label["value"] for name, label in given.items()}
+    return {"labels": given}  # which the parser of ratings refuses, naming it
+
+
+# --- files -> trees --------------------------------------------------------------------------------------------------
+
+
+def _forest(path: str | Path) -> tuple[list[_Node], list[Complaint]]:
+    """The first message of each tree with all that answers it, and complaints."""
+    roots: list[_Node] = []
+    flat: list[_Node] = []
+    complaints: list[Complaint] = []
+    for found in records(path):
+        if not isinstance(found, Record):
+            complaints.append(found)
+            continue
+        fields = found.fields
+        try:
+            if "prompt" in fields or "replies" in fields:
+                roots.append(_tree(fields.get("prompt", fields), found.source))
+            else:
+                flat.append(_message(fields, found.source))
+        except Bad as bad:
+            complaints.append(Complaint(found.source, str(bad)))
+    assembled, orphans = _assembled(flat)
+    roots, complaints = roots + assembled, complaints + orphans
+    return roots, complaints if roots else rows.once(complaints)
+
+
+def _tree(value: object, source: Source) -> _Node:
+    """Without recursion: a file may nest deeper than Python does."""
+    root = _message(value, source)
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        replies = node.fields.get("replies") or []
+        if not isinstance(replies, list):
+            raise Bad(f"`replies` must be a list of messages, found {shown(replies)}")
+        node.replies = [_message(reply, source) for reply in replies]
+        waiting += node.replies
+    return root
+
+
+def _message(value: object, source: Source) -> _Node:
+    if not isinstance(value, dict):
+        raise Bad(f'a message must be {{"text": ..., "role": ..., "replies": [...]}}, found {shown(value)}')
+    for name in ("text", "role"):
+        if not isinstance(value.get(name), str):
+            raise Bad(f"a message has no `{name}`, or it is not text; its fields are {sorted(value)}")
+    if value["role"] not in _ROLES:
+        raise Bad(f"a message's `role` is {shown(value['role'])}; it must be prompter or assistant")
+    rank = value.get("rank")
+    if rank is not None and (isinstance(rank, bool) or not isinstance(rank, int)):
+        raise Bad(f"a message's `rank` must be a whole number or null, found {shown(rank)}")
+    if not value["text"].strip():
+        raise Bad("a message's `text` is empty; write it, or delete the message and the replies to it")
+    return _Node(value, source)
+
+
+def _assembled(flat: list[_Node]) -> tuple[list[_Node], list[Complaint]]:
+    by_id: dict[str, _Node] = {}
+    roots: list[_Node] = []
+    orphans: list[Complaint] = []
+    for node in flat:
+        if by_id.setdefault(str(node.fields.get("message_id")), node) is not node:
+            orphans.append(
+                Complaint(node.source, f"the message {shown(node.fields.get('message_id'))} is there twice; delete one")
+            )
+    for node in by_id.values():
+        parent = node.fields.get("parent_id")
+        if parent is None:
+            roots.append(node)
+        elif str(parent) in by_id:
+            by_id[str(parent)].replies.append(node)
+        else:
+            orphans.append(Complaint(node.source, f"answers the message {shown(parent)}, which is not in the file; add it"))
+    return roots, orphans
+
+
+def _walk(root: _Node, refused: Any, left: dict[str, int], best_only: bool) -> Iterator[_Node]:
+    """Every message that is kept, each with its turns, parents first, in the order of the file."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        why = refused(node)
+        if why:
+            left[why] = left.get(why, 0) + 1
+            continue
+        node.turns = (*node.turns, {"role": node.role, "content": node.fields["text"]})
+        node.replies = [reply for reply in node.replies if not (gone := refused(reply)) or _count(left, gone)]
+        yield node
+        ranked = [reply.rank for reply in _ranked(node) if reply.rank is not None]
+        for reply in reversed(node.replies):
+            reply.turns = node.turns
+            if not (best_only and ranked and reply.rank != min(ranked)):
+                waiting.append(reply)
+
+
+def _count(left: dict[str, int], why: str) -> bool:
+    left[why] = left.get(why, 0) + 1
+    return False
