@@ -8,6 +8,7 @@ leading space, and characters that the vocabulary lacks become bytes.
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
@@ -135,13 +136,15 @@ def encoder_tokenizer() -> PreTrainedTokenizerFast:
 
 @cache
 def _wordpiece_json() -> str:
-    tokenizer = Tokenizer(WordPiece(unk_token="[UNK]"))
+    """Words of the corpus, and letters for all others: not trained, since a trained one differs from process to process."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789#.,?![]<>/:"
+    words = sorted({word for line in CORPUS for word in re.findall("[a-z]{2,}", line.lower())})
+    special = ["[PAD]", "[UNK]", CLS, SEP, "[MASK]"]
+    pieces = [*special, *letters, *(f"##{letter}" for letter in letters), *words]
+    tokenizer = Tokenizer(WordPiece(vocab={piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=300, special_tokens=["[PAD]", "[UNK]", CLS, SEP, "[MASK]"], show_progress=False
-    )
-    tokenizer.train_from_iterator([*CORPUS, "abcdefghijklmnopqrstuvwxyz 0 1 2 3 4 5 6 7 8 9 # . , ? ! [ ]"], trainer)
+    tokenizer.add_special_tokens(special)
     frame = [(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)]
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{CLS} $A {SEP}", pair=f"{CLS} $A {SEP} $B:1 {SEP}:1", special_tokens=frame

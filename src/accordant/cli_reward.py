@@ -39,7 +39,7 @@ def report(
     model: Model,
     files: Annotated[
         list[str],
-        typer.Argument(metavar="[NAME=]FILE...", help="pairs, rankings, ratings, thumbs or labelled texts, each a source"),
+        typer.Argument(metavar="[NAME=]FILE...", help="pairs, rankings, ratings, thumbs or labelled texts"),
     ],
     out: Annotated[Path | None, typer.Option(help="folder for reward_model.json and reward_model.html")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout instead of tables")] = False,
@@ -62,8 +62,8 @@ def report(
     from accordant.stages.score_rows import as_json as line
 
     values = {
-        "model": {"path": model, "trust_remote_code": trust_remote_code}, "data": _named(files), "output": output, "reads": reads,
-        "eos": eos, "on_long": on_long, "probes": probes, "tokens_per_microbatch": tokens_per_microbatch,
+        "model": {"path": model, "trust_remote_code": trust_remote_code}, "data": _named(files), "output": output,
+        "reads": reads, "eos": eos, "on_long": on_long, "probes": probes, "tokens_per_microbatch": tokens_per_microbatch,
     }  # fmt: skip
     cfg = build(EvaluateRewardConfig, values, "reward report")
     console = Console(stderr=True)

@@ -55,12 +55,10 @@ def rows_for(kind: str) -> list[dict[str, Any]]:
 def test_so_have_those_of_every_kind_of_feedback(algo: str, kind: str, llama_folder: Path, tmp_path: Path) -> None:
     """Each output of a model of several attributes by itself; the reward is then the mean of what they say."""
     result = run_stage(
-        algo, tmp_path / "run", model={"path": str(llama_folder)}, data=str(write_rows(tmp_path / "rows.jsonl", rows_for(kind))),
-        epochs=3, rows_per_step=3, optim={"lr": 3e-3},
+        algo, tmp_path / "run", model={"path": str(llama_folder)}, epochs=3,
+        data=str(write_rows(tmp_path / "rows.jsonl", rows_for(kind))), rows_per_step=3, optim={"lr": 3e-3},
     )  # fmt: skip
-    answers = [
-        Answer(f"what colour is {k}?", text, True) for k, v in COLOURS.items() for text in (f" {v}", f" not {v}")
-    ]
+    answers = [Answer(f"what colour is {k}?", text, True) for k, v in COLOURS.items() for text in (f" {v}", f" not {v}")]
     attributes = ["kind", "true"] if kind == "Rating" else [None]
     parts = [load(ModelReward(path=result["checkpoint"], attribute=attribute))(answers) for attribute in attributes]
     for rewards in parts:

@@ -23,6 +23,7 @@ from tiny import random_prompts, scalar_model, tiny_classifier, tiny_encoder
 
 ONE = Tokens((1, 2), (False, True), 1)
 
+
 @pytest.mark.parametrize(("gap", "loss", "slope"), [(1e4, 0.0, 0.0), (-1e4, 1e4, -1.0)])
 def test_any_gap_is_finite(gap: float, loss: float, slope: float) -> None:
     batch = reward_pairwise.collate([TokenPair(ONE, ONE, 0.0, 1.0)], 0)

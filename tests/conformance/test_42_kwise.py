@@ -23,7 +23,9 @@ def answer(token: int, length: int = 2) -> Tokens:
 
 
 def ranking(*level: int, rejected: Sequence[int] = (), first: int = 10) -> TokenRanking:
-    return TokenRanking(tuple(answer(first + k) for k in range(len(level))), level, tuple(k in rejected for k in range(len(level))))
+    return TokenRanking(
+        tuple(answer(first + k) for k in range(len(level))), level, tuple(k in rejected for k in range(len(level)))
+    )
 
 
 def step(name: str, items: Sequence[Any], scores: Sequence[Sequence[float]], **knobs: Any) -> tuple[float, list[list[float]]]:

@@ -1,5 +1,5 @@
-"""45: the reward-model report, from held-out rows: accuracy by margin, source and turns, calibration, the correlation with length,
-trigger probes. Rankings' and ratings' own measures are in tests/stages/test_evaluate_reward.py."""
+"""45: the reward-model report, from held-out rows: accuracy by margin, source and turns, calibration, the correlation with
+length, trigger probes. Rankings' and ratings' own measures are in tests/stages/test_evaluate_reward.py."""
 
 from __future__ import annotations
 

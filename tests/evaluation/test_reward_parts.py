@@ -130,7 +130,7 @@ def test_classes_by_hand() -> None:
         ("exclamation marks", "Yes!!", 2),
         ("digits", "in 2024, 7 of", 5),
         ("capital letters", "An Oslo ABC", 5),
-        ("refusal words", "I can't, I cannot, I can’t; this canteen is unable", 4),
+        ("refusal words", "I can't, I cannot, I can\u2019t; this canteen is unable", 4),
         ("first person", "I told my island me", 3),
         ("politeness words", "Please, thank you and thanks; pleased", 3),
     ],
@@ -200,7 +200,7 @@ def test_the_sample_takes_each_prompt_before_a_second_answer_of_one(prompts: lis
 
 
 def test_a_ranking_by_hand() -> None:
-    """The first ranking is ordered alike but for one of three pairs; the second ties its two best, one of which scores highest."""
+    """The first ranking is ordered alike but for one of three pairs; the second ties its two best."""
     table = Answers(("a",) * 6, np.array([3.0, 1, 2, 5, 4, 6]), np.ones(6), np.array([0, 0, 0, 1, 1, 1]))
     places, levels = [np.arange(3), np.arange(3, 6)], [np.array([0, 1, 2]), np.array([0, 1, 0])]
     report = ranking_report(table, places, levels)

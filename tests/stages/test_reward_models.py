@@ -34,7 +34,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tiny_encoder(tmp_path_factory.mktemp("encoder"), wordpiece_tokenizer(), "bert", initializer_range=0.05)
+    folder = tiny_encoder(
+        tmp_path_factory.mktemp("encoder"), wordpiece_tokenizer(), "bert", initializer_range=0.05, hidden_dropout_prob=0.0
+    )
     return {"path": str(folder), "precision": "float32"}
 
 
@@ -180,7 +182,11 @@ def test_a_model_of_several_outputs_is_no_critic_and_no_start_for_pairs(start: d
 
 @FULL_AND_LORA
 def test_thumbs(lora: dict[str, Any] | None, start: dict[str, Any], tmp_path: Path) -> None:
-    rows = [{"prompt": question(k), "completion": f"{word} {v}", "up": not word} for k, v in COLOURS.items() for word in ("", " not")]
+    rows = [
+        {"prompt": question(k), "completion": f"{word} {v}", "up": not word}
+        for k, v in COLOURS.items()
+        for word in ("", " not")
+    ]
     result = learn("reward_classifier", tmp_path / "run", start, write_rows(tmp_path / "rows.jsonl", rows), lora, epochs=40)
     assert result["train"]["accuracy"] == 1
     for thing, colour in COLOURS.items():
@@ -206,7 +212,9 @@ def test_pairs_with_ties(start: dict[str, Any], tmp_path: Path) -> None:
 
 @FULL_AND_LORA
 @pytest.mark.parametrize("kind", ["reward_kwise", "reward_regression"])
-def test_an_encoder_learns_them_as_well(kind: str, lora: dict[str, Any] | None, encoder: dict[str, Any], tmp_path: Path) -> None:
+def test_an_encoder_learns_them_as_well(
+    kind: str, lora: dict[str, Any] | None, encoder: dict[str, Any], tmp_path: Path
+) -> None:
     """A cross-encoder with a fresh head; and what it learnt is in the checkpoint that plain transformers reads."""
     rows = [{"prompt": p, "completion": c, "scores": s} for p, c, s in rated()]
     path = rankings(tmp_path / "rows.jsonl") if kind == "reward_kwise" else write_rows(tmp_path / "rows.jsonl", rows)

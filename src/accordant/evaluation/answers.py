@@ -29,7 +29,7 @@ class Answers:
 
     @property
     def sd(self) -> float:
-        """Standard deviation of the scores, the unit in which a report says how far something moves them; 0 where none differ."""
+        """Standard deviation of the scores, the unit of what moves them; 0 where none differ."""
         return float(self.score.std())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,15 +43,15 @@ def attribute_report(
         return found
     errors = np.stack([predicted - rated, mean - rated], axis=1)
     for key, measure in (("rmse", _rmse), ("mae", _mae)):
-        low_high = list(bootstrap_ci(errors, lambda rows, of=measure: _difference(rows, of), n=RESAMPLES, groups=prompts))
+        low_high = list(bootstrap_ci(errors, partial(_difference, measure), n=RESAMPLES, groups=prompts))
         found[key] = {
-            "value": measure(errors[:, 0]), "baseline": measure(errors[:, 1]), "difference": _difference(errors, measure),
+            "value": measure(errors[:, 0]), "baseline": measure(errors[:, 1]), "difference": _difference(measure, errors),
             "ci95": low_high if several else [None, None],
         }  # fmt: skip
     return found
 
 
-def _difference(errors: Floats, measure: Any) -> float:
+def _difference(measure: Callable[[Floats], float], errors: Floats) -> float:
     return float(measure(errors[:, 0]) - measure(errors[:, 1]))
 
 

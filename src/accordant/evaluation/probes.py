@@ -22,7 +22,7 @@ Rewrite = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Probe:
-    """A change to an answer, in words that complete "... moves the score", and whether it leaves the answer as good as it was."""
+    """A change to an answer, in words to which "moves the score" fits, and whether the answer stays as good."""
 
     words: str
     rewrite: Rewrite

@@ -95,7 +95,8 @@ def _attributes(attributes: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _labelers(labelers: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
-        f"It decides against the labeler “{one['labeler']}” more often than with them ({one['accuracy']:.1%} alike, n = {one['n']})."
+        f"It decides against the labeler “{one['labeler']}” more often than with them ({one['accuracy']:.1%} alike, "
+        f"n = {one['n']})."
         for one in labelers
         if _clear(one["ci95"], 0.5) < 0
     ]

@@ -100,7 +100,7 @@ def load_scalar(cfg: ModelConfig, pad_id: int, outputs: Sequence[str] = ("reward
     new (an encoder's pooler): an adapter on random weights would train a small part of what nothing has trained yet.
     """
     _check_folder(cfg.path, weights=True)
-    _ = (derive(seed, "fresh weights"))  # a pooler that the checkpoint lacks is drawn while loading
+    torch.manual_seed(derive(seed, "fresh weights"))  # a pooler that the checkpoint lacks is drawn while loading
     trained = any("SequenceClassification" in name for name in _architectures(cfg))
     names = dict(enumerate(outputs))
     options = {} if trained else {"id2label": names, "label2id": {name: i for i, name in names.items()}}

@@ -91,7 +91,7 @@ class ScalarModel:
         return self.score_at(hidden, last_index(mask)[:, None])[:, 0]
 
     def _framed_logits(self, arguments: dict[str, Tensor]) -> Tensor:
-        """An encoder's own pooling in its precision, then the head once more in float32: what the model's own gave is dropped."""
+        """An encoder's own pooling in its precision, then the head in float32 in the place of the model's own."""
         head = scalar_head(base_of(self.module))
         seen: list[Tensor] = []
         watch = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))

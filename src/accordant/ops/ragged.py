@@ -98,15 +98,14 @@ def ragged_attention(
     sizes = [size for prompt, answers in segments for size in (prompt, *answers)]
     widest = max(prompt + max(answers, default=0) for prompt, answers in segments)
     bias = torch.full((widest, widest), _BLOCKED, dtype=query.dtype, device=query.device).triu(1)
-    parts = iter(zip(query.split(sizes, 1), key.split(sizes, 1), value.split(sizes, 1), strict=True))
+    parts = iter(zip(*(torch.split(x, sizes, 1) for x in (query, key, value)), strict=True))
     out: list[Tensor] = []
     for _, answers in segments:
-        q, *of_prompt = next(parts)
-        out += _causal(q, *of_prompt, bias, scaling, dropout)
+        q, prompt_k, prompt_v = next(parts)
+        out += _causal(q, prompt_k, prompt_v, bias, scaling, dropout)
         for _ in answers:
-            q, *own = next(parts)
-            k, v = (torch.cat([first, second], dim=1) for first, second in zip(of_prompt, own, strict=True))
-            out += _causal(q, k, v, bias, scaling, dropout)
+            q, k, v = next(parts)
+            out += _causal(q, torch.cat([prompt_k, k], 1), torch.cat([prompt_v, v], 1), bias, scaling, dropout)
     return torch.cat(out, dim=1)
 
 
@@ -114,7 +113,7 @@ def _causal(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, scaling: fl
     """The last queries of a row over all of its keys, block by block: (H, n, D) over (H, m, D), n <= m."""
     out = []
     start = key.shape[1] - query.shape[1]
-    for part in query.split(BLOCK, 1):
+    for part in torch.split(query, BLOCK, 1):
         end = start + part.shape[1]
         seen = bias[start:end, :end].expand(len(part), -1, -1)
         weight = torch.baddbmm(seen, part, key[:, :end].transpose(1, 2), alpha=scaling).softmax(-1, dtype=torch.float32)

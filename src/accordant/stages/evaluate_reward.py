@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
@@ -81,7 +81,7 @@ def _or_none(value: float | None) -> str:
     return "not defined" if value is None else f"{value:.3f}"
 
 
-def measure(cfg: EvaluateRewardConfig, watch: Watch = lambda label, total: nullcontext(lambda more: None)) -> dict[str, Any]:  # noqa: ARG005
+def measure(cfg: EvaluateRewardConfig, watch: Watch) -> dict[str, Any]:
     """The whole report; docs/metrics.md explains every key.
 
     Raises:
@@ -100,7 +100,8 @@ def measure(cfg: EvaluateRewardConfig, watch: Watch = lambda label, total: nullc
     with watch("scoring", len(flat)) as done:
         logits = reader.logits(flat, cfg.tokens_per_microbatch, done)
     found = measured(lay_out(rows, sources, flat), reader, logits, cfg.output)
-    report: dict[str, Any] = {"kind": type(rows[0]).__name__, "left_out": {"n": long.count, "rows": str(long) if long.count else ""}}
+    left_out = {"n": long.count, "rows": str(long) if long.count else ""}
+    report: dict[str, Any] = {"kind": type(rows[0]).__name__, "left_out": left_out}
     report |= report_of(found)
     report["features"] = feature_table(found.answers)
     report["probes"] = _probes(cfg, reader, found, watch)
@@ -121,8 +122,8 @@ def _rows(data: str | dict[str, str]) -> tuple[list[Any], list[str]]:
                 raise UserError(f"{row.source}: a reward model is measured on {wanted}, found {type(row).__name__} rows")
             if rows and type(row) is not type(rows[0]):
                 raise UserError(
-                    f"{row.source}: a {type(row).__name__} row after {type(rows[0]).__name__} rows of {rows[0].source}; measure "
-                    "files of one kind together, and others in a run of their own"
+                    f"{row.source}: a {type(row).__name__} row after {type(rows[0]).__name__} rows of {rows[0].source}; "
+                    "measure files of one kind together, and others in a run of their own"
                 )
         rows += some
         sources += [name] * len(some)

@@ -206,7 +206,7 @@ def _classes(found: Measured) -> dict[str, Any]:
 
 
 def _log_odds(found: Measured) -> Floats:
-    """Of class 1. A reward model from preferences has no zero of its own: its mean on its training answers stands in for one."""
+    """Of class 1. A reward model from preferences has no zero of its own: its mean on its training answers stands in."""
     reader = found.reader
     if reader.is_reward_model and len(reader.names) == 1 and reader.meta.get("algo") != "reward_classifier":
         return found.raw - float(reader.meta["score_mean"][0])

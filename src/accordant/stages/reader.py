@@ -119,7 +119,7 @@ class Reader:
         return out
 
     def normalised(self, logits: Tensor) -> Tensor:
-        """(score - mean) / sd of each output, with the constants of training; (B, outputs) float32. Only a reward model has them."""
+        """(score - mean) / sd of each output (B, outputs), with the constants that only a reward model's training stores."""
         return (logits - torch.tensor(self.meta["score_mean"])) / torch.tensor(self.meta["score_sd"])
 
     def column(self, name: str) -> int:

@@ -65,9 +65,9 @@ def score_file(
 ) -> tuple[list[dict[str, Any]], LongRows]:  # fmt: skip
     """The file's records with their scores, and those that are too long for the model.
 
-    An answer or a text gets `score`; a pair `score_chosen`, `score_rejected` and `score_difference`; a ranking a list `score`, in
-    the order of its answers; a record that holds several rows lists of these. A model of several attributes adds the same with
-    `_by_attribute`.
+    An answer or a text gets `score`; a pair `score_chosen`, `score_rejected` and `score_difference`; a ranking a list `score`,
+    in the order of its answers; a record that holds several rows lists of these. A model of several attributes adds the same
+    with `_by_attribute`.
 
     Raises:
         UserError: rows are bad or say nothing to score; a field is called as a score would be; a row is too long and `on_long`

@@ -16,9 +16,9 @@ RESAMPLES = 1000
 
 
 def pearson(x: ArrayLike, y: ArrayLike) -> Value:
-    """``sum (x - mx)(y - my) / sqrt(sum (x - mx)^2 sum (y - my)^2)`` of two rows (N,), -1 to 1; undefined where either is constant.
+    """``sum (x - mx)(y - my) / sqrt(sum (x - mx)^2 sum (y - my)^2)`` of two rows (N,), -1 to 1.
 
-    Raises `ValueError` unless both are finite, (N,) and N >= 1. Source: Pearson (1896).
+    Undefined where either is constant. Raises `ValueError` unless both are finite, (N,) and N >= 1. Source: Pearson (1896).
     """
     a, b = _checked(x, y)
     if np.ptp(a) == 0 or np.ptp(b) == 0:
@@ -28,21 +28,21 @@ def pearson(x: ArrayLike, y: ArrayLike) -> Value:
 
 
 def spearman(x: ArrayLike, y: ArrayLike) -> Value:
-    """Pearson's correlation of the mid-ranks of two rows (N,), -1 to 1: any rising curve gives 1. Undefined and raises as `pearson`.
+    """Pearson's correlation of the mid-ranks of two rows (N,), -1 to 1: any rising curve gives 1.
 
-    Source: Spearman (1904), The American Journal of Psychology 15, 72-101.
+    Undefined, and raises, as `pearson`. Source: Spearman (1904), The American Journal of Psychology 15, 72-101.
     """
     a, b = _checked(x, y)
     return pearson(rankdata(a), rankdata(b))
 
 
 def spearman_estimate(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, n: int = RESAMPLES) -> Estimate:
-    """`spearman` with its percentile bootstrap interval; whole `groups` (N,) are resampled. Raises as `estimate` and `pearson` do."""
+    """`spearman` with its bootstrap interval; whole `groups` (N,) are resampled. Raises as `estimate` and `pearson` do."""
     return _with_interval(spearman, x, y, groups, n)
 
 
 def pearson_estimate(x: ArrayLike, y: ArrayLike, *, groups: ArrayLike | None = None, n: int = RESAMPLES) -> Estimate:
-    """`pearson` with its percentile bootstrap interval; whole `groups` (N,) are resampled. Raises as `estimate` and `pearson` do."""
+    """`pearson` with its bootstrap interval; whole `groups` (N,) are resampled. Raises as `estimate` and `pearson` do."""
     return _with_interval(pearson, x, y, groups, n)
 
 

@@ -71,7 +71,8 @@ def render(report: Any) -> str:
 def render_reward_model(model: Any, name: str) -> str:
     """A page of its own for one reward model, as self-contained as a run's.
 
-    `model` is the JSON value of a `reward_model.json`, `name` its title. Raises `UserError` that names the keys that do not fit.
+    `model` is the JSON value of a `reward_model.json`, `name` the title. Raises `UserError` that names the keys that do not
+    fit.
     """
     checked = check_reward_model(model)
     return _environment().get_template("reward_model_page.html").render(name=name, **_reward_model(checked))

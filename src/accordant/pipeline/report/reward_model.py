@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from accordant.pipeline.report.format import MISSING, count, interval, is_finite, number, percent, percent_interval, points
+from accordant.pipeline.report.format import (
+    MINUS,
+    MISSING,
+    count,
+    interval,
+    is_finite,
+    number,
+    percent,
+    percent_interval,
+    points,
+)
 from accordant.pipeline.report.schema import RewardModel, Value
 
 TWO = 0.1
@@ -80,7 +90,7 @@ def _baselines(model: RewardModel) -> Table | None:
         for one in model.get("baselines", [])
     )
     note = "A model that does not clearly beat a rule without any understanding has learnt little else."
-    return Table("baselines", "Beside rules that read nothing", note, ("rule", "right", "model’s gain", "95 % interval"), rows)
+    return Table("baselines", "Beside rules that read nothing", note, ("rule", "right", "gain", "95 % interval"), rows)
 
 
 def _points_interval(ci95: Sequence[float | None]) -> str:
@@ -106,7 +116,10 @@ def _ranking(model: RewardModel) -> Table | None:
             f"{percent(best['chance'])} by chance",
         ),
     )
-    note = f"{count(found['rankings'])} rankings of {k} answers. Tau-b is −1 to 1; the second row is what best-of-K sampling would get."
+    note = (
+        f"{count(found['rankings'])} rankings of {k} answers. Tau-b is {MINUS}1 to 1; the second row is what best-of-K "
+        "sampling would get."
+    )
     return Table("ranking", "Whole rankings", note, ("measure", "value", "95 % interval", "compare"), rows)
 
 
@@ -138,7 +151,8 @@ def _attributes(model: RewardModel) -> Table | None:
         "training's mean rating is taken off: below zero is better. They need a model that was trained on ratings."
     )
     columns = (
-        "attribute", "n", "Spearman", "95 % interval", "Pearson", "RMSE", "beside the mean", "MAE", "beside the mean", "pairs right",
+        "attribute", "n", "Spearman", "95 % interval", "Pearson", "RMSE", "beside the mean", "MAE", "beside the mean",
+        "pairs right",
     )  # fmt: skip
     return Table("attributes", "Ratings by attribute", note, columns, tuple(rows))
 
@@ -166,7 +180,10 @@ def _classes(model: RewardModel) -> Table | None:
     if rank is not None:
         rows.append(("AUROC", number(rank["value"]), _interval(rank, signed=False), "0.50 by chance"))
     counts = ", ".join(f"{count(n)} of class {name}" for name, n in found["counts"].items())
-    note = f"{counts}. Both are 0 to 1. Macro-F1 weighs a rare class like a common one; AUROC asks whether the score separates, whatever the threshold."
+    note = (
+        f"{counts}. Both are 0 to 1. Macro-F1 weighs a rare class like a common one; AUROC asks whether the score separates, "
+        "whatever the threshold."
+    )
     return Table("classes", "Classes", note, ("measure", "value", "95 % interval", "compare"), tuple(rows))
 
 
@@ -176,7 +193,8 @@ def _features(model: RewardModel) -> Table | None:
         for one in model.get("features", [])
     )
     note = (
-        "Spearman's correlation over all answers, −1 to 1. Near 0 is good; n/a: no answer has any of it, or all have as much."
+        f"Spearman's correlation over all answers, {MINUS}1 to 1. Near 0 is good; n/a: no answer has any of it, or all have "
+        "as much."
     )
     return Table(
         "features", "What the score goes along with", note, ("surface", "correlation", "95 % interval", "present in"), rows
