@@ -9,7 +9,6 @@ Left out: streaming (a file is read whole); other compression than gzip.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
@@ -20,6 +19,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeAlias
 
+from accordant.data import recover
+from accordant.data.recover import Broken, csv_rows, json_items, marked
 from accordant.types import Source, UserError
 
 HUB = "hub:"
@@ -112,7 +113,7 @@ def decode(data: bytes) -> str:
 
 def not_utf8(error: UnicodeDecodeError) -> str:
     """What to say about bytes that are not UTF-8."""
-    return f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
+    return recover.not_utf8(error.object[error.start])
 
 
 def _record(source: Source, value: object) -> Found:
@@ -157,24 +158,15 @@ def _jsonl(data: bytes, name: str) -> Iterator[Found]:
 
 def _json(data: bytes, name: str) -> Iterator[Found]:
     """A list, item by item, so that each knows its line; or JSONL, which many data sets keep under this name."""
-    try:
-        text = decode(data)
-    except UnicodeDecodeError as error:
-        yield Complaint(Source(name, error.object.count(b"\n", 0, error.start) + 1), not_utf8(error))
-        return
-    if not text.strip():
-        return
+    text = marked(data)
     if _holds_jsonl(text):
         yield from _jsonl(data, name)
         return
-    values = _parse(text, Source(name, 1))
-    if isinstance(values, Complaint):
-        yield values
-        return
-    if not isinstance(values, list):
+    if text.strip()[:1] not in ("", "[") and not isinstance(_parse(text, Source(name, 1)), Complaint):
         yield Complaint(Source(name, 1), "expected a list of objects; wrap them in [ ], or use .jsonl")
         return
-    yield from (_record(Source(name, line), value) for line, value in zip(_item_lines(text), values, strict=True))
+    for item in json_items(text):
+        yield _complaint(item, name) if isinstance(item, Broken) else _record(Source(name, item[0]), item[1])
 
 
 def _holds_jsonl(text: str) -> bool:
@@ -183,48 +175,14 @@ def _holds_jsonl(text: str) -> bool:
     return bool(rest) and first.startswith("{") and isinstance(_parse(first, Source("", 1)), dict)
 
 
-def _item_lines(text: str) -> Iterator[int]:
-    """The line on which each item of a valid JSON list begins."""
-    decoder, blank = json.JSONDecoder(), " \t\r\n,"
-    position, line = text.index("[") + 1, 1
-    counted = 0
-    while True:
-        while text[position] in blank:
-            position += 1
-        if text[position] == "]":
-            return
-        line += text.count("\n", counted, position)
-        counted = position
-        yield line
-        _, position = decoder.raw_decode(text, position)
-
-
 def _csv(data: bytes, name: str) -> Iterator[Found]:
     """Rows under a header, each cell as text."""
-    try:
-        text = decode(data)
-    except UnicodeDecodeError as error:
-        yield Complaint(Source(name, error.object.count(b"\n", 0, error.start) + 1), not_utf8(error))
-        return
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    line = 1
-    try:
-        header = next(reader, [])
-        if len(set(header)) < len(header):
-            twice = next(column for column in header if header.count(column) > 1)
-            yield Complaint(Source(name, 1), f"two columns are called {twice!r}; rename one")
-            return
-        line = reader.line_num + 1
-        for cells in reader:
-            source, line = Source(name, line), reader.line_num + 1
-            if cells and len(cells) != len(header):
-                fix = "quote cells that contain commas or line ends"
-                yield Complaint(source, f"{len(cells)} cells under a header of {len(header)}; {fix}")
-            elif cells:
-                yield Record(source, dict(zip(header, cells, strict=True)), spelled=True)
-    except csv.Error as error:
-        fix = "double the quotes inside a quoted cell, and close each"
-        yield Complaint(Source(name, line), f"invalid CSV, {error}; {fix}")
+    for row in csv_rows(marked(data)):
+        yield _complaint(row, name) if isinstance(row, Broken) else Record(Source(name, row[0]), dict(row[1]), spelled=True)
+
+
+def _complaint(broken: Broken, name: str) -> Complaint:
+    return Complaint(Source(name, broken.line), broken.message)
 
 
 def _parquet(data: bytes, name: str) -> Iterator[Found]:

@@ -331,4 +331,5 @@ class Trainer:
         self.model.module.eval()
         some = [items[i] for i in permutation(len(items), self.cfg.seed, "reference answers")[:512]]
         scores = torch.cat([forward(self.model, batch, self.layout).score.cpu() for batch in self._batches(some)])  # type: ignore[union-attr]
-        return {"score_mean": scores.mean(0).tolist(), "score_sd": scores.std(0).clamp(min=1e-6).tolist()}
+        spread = scores.std(0).nan_to_num(0.0)  # a single score has none
+        return {"score_mean": scores.mean(0).tolist(), "score_sd": torch.where(spread > 1e-6, spread, 1.0).tolist()}
