@@ -160,6 +160,7 @@ REFUSED: dict[str, tuple[list[Any], list[str], str]] = {
     "a field that is there": ([{"text": "a", "score": 1}], [], "--as"),
     "a bad row": ([{"text": "a"}, {"txt": "a"}], [], "rows.jsonl:2"),
     "another format": ([{"text": "a"}], ["--out", "scores.xlsx"], ".jsonl, .parquet, .csv"),
+    "a folder that is not there": ([{"text": "a"}], ["--out", "nowhere/scores.csv"], "no folder nowhere; make it first"),
     "an unknown output": ([{"text": "a"}], ["--label", "rewards"], "did you mean 'reward'"),
     "an unknown way of reading": ([{"text": "a"}], ["--reads", "all"], "'prompt and answer' or 'answer'"),
 }

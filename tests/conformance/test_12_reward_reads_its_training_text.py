@@ -43,6 +43,16 @@ def test_pairs(reward_model: str) -> None:
     torch.testing.assert_close(rolled, (raw - meta["score_mean"][0]) / meta["score_sd"][0], atol=1e-5, rtol=1e-5)
 
 
+def test_its_bare_logit_as_a_classifier_reads_the_same_text(reward_model: str) -> None:
+    """The prompt's first answer word is a continuation, which prompt and answer glued together tokenise otherwise."""
+    meta = read_meta(reward_model)
+    answers = [Answer(prompt, text, finished) for prompt, text, _ in TEXTS for finished in (True, False)]
+    answers += [Answer("glue", "d to its prompt", True)]
+    normalised = load(ModelReward(path=reward_model))(answers)
+    raw = load(ClassifierReward(path=reward_model))(answers)
+    torch.testing.assert_close(raw, normalised * meta["score_sd"][0] + meta["score_mean"][0], atol=1e-4, rtol=1e-4)
+
+
 def test_a_cut_answer_gets_no_forged_end(reward_model: str) -> None:
     """An unfinished answer is scored at its last word: as transformers scores the bare ids."""
     model = AutoModelForSequenceClassification.from_pretrained(reward_model).eval()

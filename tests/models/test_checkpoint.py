@@ -91,6 +91,13 @@ def test_meta_of_others_is_empty_and_of_the_future_refused(tmp_path: Path) -> No
         read_meta(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["", '{"schema": 1, "eos"', "[1]", "7"])
+def test_a_damaged_meta_says_what_to_do(text: str, tmp_path: Path) -> None:
+    (tmp_path / META).write_text(text)
+    with pytest.raises(UserError, match=r"accordant\.json is damaged .*: copy the checkpoint again"):
+        read_meta(tmp_path)
+
+
 def test_a_state_comes_back_and_nothing_else_is_unpickled(tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
     assert load_state(path) is None

@@ -48,6 +48,20 @@ def test_an_unknown_source_names_the_nearest(tmp_path: Path) -> None:
         run_stage("prepare", tmp_path / "run", source="text-promts", path=str(chats(tmp_path / "rows.jsonl")))
 
 
+def test_names_that_mean_something_else_are_refused(tmp_path: Path) -> None:
+    path = str(chats(tmp_path / "rows.jsonl"))
+    for name in ("map", "style"):
+        with pytest.raises(UserError, match=rf"options\.{name} is no option of a source"):
+            run_stage("prepare", tmp_path / "run", path=path, options={name: "x"})
+    with pytest.raises(UserError, match="no option 'path'"):
+        run_stage("prepare", tmp_path / "run", path=path, options={"path": "x"})
+    with pytest.raises(UserError, match=r"splits\.rows"):
+        run_stage("prepare", tmp_path / "run", path=path, splits={"rows": 1})
+    with pytest.raises(UserError, match="a split becomes a file"):
+        run_stage("prepare", tmp_path / "run", path=path, splits={"../held": 1})
+    assert not list(tmp_path.rglob("held.jsonl"))
+
+
 def test_origins_lie_beside_each_split_and_reach_the_checkpoint(tmp_path: Path) -> None:
     rows = [{"instruction": f"colour {i}?", "context": "", "response": "red", "category": "qa"} for i in range(10)]
     path = write_rows(tmp_path / "dolly.jsonl", rows)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from accordant.data.template import Template
 from accordant.models.checkpoint import read_meta
@@ -232,3 +233,69 @@ def test_an_encoder_learns_them_as_well(
     found = rewards(result, *texts)
     assert found == pytest.approx(expected.tolist(), abs=1e-4)
     assert found[0] > found[1] + 0.5
+
+
+# --- validation -------------------------------------------------------------------------------------------------------
+
+
+SILENT: dict[str, tuple[str, list[dict[str, Any]], list[dict[str, Any]], str]] = {
+    "ties that are impossible": (
+        "reward_pairwise", [{"prompt": "a", "chosen": " b", "rejected": " c"}],
+        [{"prompt": "d", "chosen": " e", "rejected": " f", "tie": True}], "1 of 1 pairs are ties",
+    ),
+    "rankings without an order": (
+        "reward_kwise", [{"prompt": "a", "completions": [" b", " c"], "ranks": [1, 2]}],
+        [{"prompt": "d", "completions": [" e", " f"], "ranks": [1, 1]}], "none of the 1 rankings",
+    ),
+    "a third class": (
+        "reward_classifier", [{"text": "a", "label": 0}, {"text": "b", "label": 1}],
+        [{"text": "c", "label": 0}, {"text": "d", "label": 1}, {"text": "e", "label": 2}], "the labels are [0, 1, 2]",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SILENT)
+def test_rows_to_validate_on_have_to_say_something(case: str, start: dict[str, Any], tmp_path: Path) -> None:
+    """By an infinite, a constant or a meaningless loss the first weights would stay the best ones, without a word."""
+    kind, rows, held, message = SILENT[case]
+    place = write_rows(tmp_path / "held.jsonl", held)
+    with pytest.raises(UserError, match=re.escape(f"validation={place}: {message}")):
+        learn(kind, tmp_path / "run", start, write_rows(tmp_path / "rows.jsonl", rows), validation=str(place))
+
+
+def test_over_long_rows_to_validate_on_are_named(start: dict[str, Any], tmp_path: Path) -> None:
+    rows = [{"prompt": "a", "chosen": " b", "rejected": " c"}]
+    held = write_rows(tmp_path / "held.jsonl", [*rows, {"prompt": "a", "chosen": " 7q" * 60, "rejected": " c"}])
+    data = write_rows(tmp_path / "rows.jsonl", rows)
+    learn("reward_pairwise", tmp_path / "run", start, data, epochs=1, max_length=60, on_long="drop", validation=str(held))
+    said = (tmp_path / "run" / "log.txt").read_text()
+    assert f"1 rows (left out: 1 rows over 60 tokens: {held}:2" in said
+
+
+def test_a_single_rating_has_no_spread(start: dict[str, Any], tmp_path: Path) -> None:
+    """Its score is normalised to 0 by its own mean, in its own unit."""
+    data = write_rows(tmp_path / "rows.jsonl", [{"prompt": "a", "completion": " b", "scores": {"zest": 3}}])
+    result = learn("reward_regression", tmp_path / "run", start, data, epochs=1)
+    assert read_meta(result["checkpoint"])["score_sd"] == [1.0]
+    assert rewards(result, ("a", " b")) == pytest.approx([0.0], abs=1e-4)
+
+
+def test_an_attribute_that_only_long_rows_rate_is_refused(start: dict[str, Any], tmp_path: Path) -> None:
+    rows = [{"prompt": "a", "completion": " b", "scores": {"zest": 3}}]
+    rows += [{"prompt": "a", "completion": " 7q" * 60, "scores": {"zest": 2, "calm": 1}}]
+    data = write_rows(tmp_path / "rows.jsonl", rows)
+    with pytest.raises(UserError, match="all rows that rate 'calm' are too long and left out: raise max_length"):
+        learn("reward_regression", tmp_path / "run", start, data, epochs=1, max_length=60, on_long="drop")
+
+
+def test_ratings_name_the_output_of_a_reward_model_that_they_go_on_from(start: dict[str, Any], tmp_path: Path) -> None:
+    """Else a report could not tell that the model was trained on this attribute, and would have no errors for it."""
+    pair = write_rows(tmp_path / "pairs.jsonl", [{"prompt": "a", "chosen": " b", "rejected": " c"}])
+    first = learn("reward_pairwise", tmp_path / "first", start, pair, epochs=1)
+    data = write_rows(tmp_path / "r.jsonl", [{"prompt": "a", "completion": f" {x}", "scores": {"zest": x}} for x in (1, 2, 4)])
+    second = learn("reward_regression", tmp_path / "second", {"path": first["checkpoint"]}, data, epochs=1)
+    assert AutoConfig.from_pretrained(second["checkpoint"]).label2id == {"zest": 0}
+    run_stage("evaluate_reward", tmp_path / "check", model={"path": second["checkpoint"]}, data=str(data))
+    (found,) = json.loads((tmp_path / "check" / "reward_model.json").read_text())["attributes"]
+    assert found["own_output"] is True
+    assert found["rmse"]["baseline"] == pytest.approx((14 / 9) ** 0.5)  # of 1, 2, 4 around 7/3

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accordant.evaluation.answers import Answers, Floats, Ints, Origin, beside, slices
+from accordant.evaluation.answers import Answers, Floats, Ints, Origin, beside, share, slices
 from accordant.stats.calibration import auroc, expected_calibration_error, macro_f1, reliability
 from accordant.stats.correlation import spearman
-from accordant.stats.intervals import Undefined, Value, bootstrap_ci, estimate
+from accordant.stats.intervals import Undefined, Value, estimate
 
 MARGIN_BINS = ((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0001))
 QUARTERS = (0.25, 0.5, 0.75)
@@ -74,15 +74,6 @@ def pair_report(
     }  # fmt: skip
 
 
-def label_report(scores: Floats, labels: Floats, lengths: Floats) -> dict[str, Any]:
-    """Report on labelled texts, each array (N,): score > 0 predicts label 1."""
-    right = ((scores > 0) == (labels > 0.5)).astype(np.float64)
-    by_margin = _by_quarter(right, np.abs(scores), "|score|")
-    return _report(right, _sigmoid(scores), labels > 0.5, np.arange(len(labels))) | {
-        "by_margin": by_margin, "length_correlation": length_correlation(scores, lengths),
-    }  # fmt: skip
-
-
 def class_report(
     answers: Answers, labels: Ints, predicted: Ints, probability: Floats, outcome: NDArray[np.bool_], origin: Origin,
     two: bool = True,
@@ -131,8 +122,9 @@ def _sigmoid(scores: Floats) -> Floats:
 
 
 def _report(right: Floats, probability: Floats, outcome: NDArray[np.bool_], groups: Ints) -> dict[str, Any]:
+    whole = share(right, groups)
     return {
-        "heldout_accuracy": float(right.mean()), "n": len(right), "ci95": list(bootstrap_ci(right, groups=groups)),
+        "heldout_accuracy": whole["accuracy"], "n": whole["n"], "ci95": whole["ci95"],
         "ece": expected_calibration_error(probability, outcome),
         "reliability": [b._asdict() for b in reliability(probability, outcome)],
     }  # fmt: skip

@@ -49,12 +49,15 @@ def read_meta(folder: str | Path) -> dict[str, Any]:
     """`accordant.json` of a checkpoint; empty for a checkpoint that Accordant did not write.
 
     Raises:
-        UserError: it was written by a newer schema.
+        UserError: it was written by a newer schema, or is damaged.
     """
     path = Path(folder) / META
     if not path.is_file():
         return {}
-    meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        meta: dict[str, Any] = {**json.loads(path.read_text(encoding="utf-8"))}
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}): copy the checkpoint again, or train it again") from None
     if meta.get("schema", 0) > SCHEMA:
         raise UserError(f"{path} has schema {meta['schema']}, this version reads up to {SCHEMA}: update accordant")
     return meta

@@ -77,6 +77,12 @@ class ScalarModel:
         module = load_scalar(cfg, pad, outputs, seed)
         return cls(module, tokenizer, precision or resolve(cfg.precision, module))
 
+    def call_outputs(self, names: Sequence[str]) -> None:
+        """Give the outputs these names, in order; a checkpoint that is saved has them, too."""
+        config: Any = base_of(self.module).config
+        config.id2label = self.labels = dict(enumerate(names))
+        config.label2id = {name: i for i, name in self.labels.items()}
+
     def logits(self, ids: Tensor, mask: Tensor) -> Tensor:
         """One row of numbers per text: (N, L) int64 and bool -> (N, labels) float32."""
         module: Any = self.module

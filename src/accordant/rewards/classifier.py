@@ -67,7 +67,10 @@ def _independent(model: ScalarModel, cfg: ClassifierReward) -> bool:
 def _reader(model: ScalarModel, cfg: ClassifierReward) -> Callable[[Answer], Tokens]:
     """The function that writes an answer as the classifier reads it."""
     length = model.context or 1 << 20
-    eos = bool(read_meta(cfg.path).get("eos", False)) if cfg.eos is None else cfg.eos
+    meta = read_meta(cfg.path)
+    eos = bool(meta.get("eos", False)) if cfg.eos is None else cfg.eos
+    # One that Accordant trained on prompts and answers reads them as its template wrote them, not as one text.
+    as_trained = meta.get("reads") == "prompt and answer" and cfg.reads == "prompt and answer"
     whole, cut = Template(model.tokenizer, length, scored_eos=eos), Template(model.tokenizer, length, scored_eos=False)
     # A conversation is closed as the chat template closes a turn, unless that is forbidden.
     turns = Template(model.tokenizer, length, scored_eos=cfg.eos is not False)
@@ -76,7 +79,7 @@ def _reader(model: ScalarModel, cfg: ClassifierReward) -> Callable[[Answer], Tok
         raise UserError(f"{cfg.path} is no encoder with a frame for two texts: set reads: prompt and answer")
 
     def tokens(answer: Answer) -> Tokens:
-        if cfg.reads == "two texts":
+        if cfg.reads == "two texts" or as_trained:
             return whole.encode_scored(answer.prompt, answer.completion, answer.finished)
         if cfg.reads == "answer":
             text = answer.completion

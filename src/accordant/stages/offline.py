@@ -26,7 +26,7 @@ from accordant.config import REQUIRED, Config, knob
 from accordant.data.origin import about_data
 from accordant.data.ratings import Scale
 from accordant.data.rows import read
-from accordant.data.template import Template, encode_all, ensure_pad
+from accordant.data.template import LongRows, Template, encode_all, ensure_pad
 from accordant.models.checkpoint import ancestry, copy_weights, load_state, put_weights, save_checkpoint, save_state
 from accordant.models.generate import add_stop
 from accordant.models.language import LanguageModel
@@ -52,6 +52,7 @@ from accordant.types import (
     Sums,
     TokenPair,
     TokenRanking,
+    TokenRating,
     Tokens,
     UserError,
 )
@@ -112,12 +113,12 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
         encoder_decoder=isinstance(model, Seq2SeqModel),
     )  # fmt: skip
     items, long = encode_all(rows, template, cfg.on_long)
-    held = encode_all(read_rows(cfg.validation, algo), template, cfg.on_long)[0] if cfg.validation else []
-    folder.note(
-        f"{len(items)} rows" + (f", {len(held)} to validate" if held else "") + (f"; left out: {long}" if long.count else "")
-    )
+    if scale:
+        _check_rated(scale, items)
+    folder.note(_counted(items, long))
     if said := algo.check(items, cfg.algo):
         folder.note(said)
+    held = _held(cfg, folder, algo, template)
     trainer = Trainer(cfg, folder, algo, model, items, held)
     for said in filter(None, (trainer.about_prompts(), trainer.about_packing())):
         folder.note(said)
@@ -139,6 +140,34 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
         "shared_prompts": trainer.shared, "parameters": sum(p.numel() for p in model.module.parameters()),
         "train_seconds": round(trainer.seconds, 2), **trained,
     }  # fmt: skip
+
+
+def _held(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, template: Template) -> list[Item]:
+    """The rows to validate on: they, too, have to say something to the algorithm, or any weights would be the best."""
+    if cfg.validation is None:
+        return []
+    held, long = encode_all(read_rows(cfg.validation, algo), template, cfg.on_long)
+    folder.note(f"{_counted(held, long)} to validate")
+    try:
+        said = algo.check(held, cfg.algo)
+    except UserError as error:
+        raise UserError(f"validation={cfg.validation}: {error}") from None
+    if said:
+        folder.note(f"to validate: {said}")
+    return held
+
+
+def _check_rated(scale: Scale, items: Sequence[Item]) -> None:
+    """Raises UserError for an attribute that only rows rate which were left out: its output would stay random."""
+    for name, column in zip(
+        scale.names, zip(*(i.scores for i in items if isinstance(i, TokenRating)), strict=True), strict=True
+    ):
+        if all(map(math.isnan, column)):
+            raise UserError(f"all rows that rate {name!r} are too long and left out: raise max_length, or take that rating out")
+
+
+def _counted(items: Sequence[Item], long: LongRows) -> str:
+    return f"{len(items)} rows" + (f" (left out: {long})" if long.count else "")
 
 
 def _what_was_trained(cfg: WritingConfig, layout: Layout) -> dict[str, Any]:
@@ -186,6 +215,8 @@ def build_model(
             f"{cfg.model.path} has the outputs {', '.join(model.labels.values())}, and these rows need {', '.join(outputs)}: "
             "start from a language model or an encoder without a head"
         )
+    if any(isinstance(row, Rating) for row in rows):
+        model.call_outputs(outputs)  # an attribute is found by its name
     return model
 
 
@@ -331,5 +362,5 @@ class Trainer:
         self.model.module.eval()
         some = [items[i] for i in permutation(len(items), self.cfg.seed, "reference answers")[:512]]
         scores = torch.cat([forward(self.model, batch, self.layout).score.cpu() for batch in self._batches(some)])  # type: ignore[union-attr]
-        spread = scores.std(0).nan_to_num(0.0)  # a single score has none
+        spread = scores.std(0, correction=min(1, len(scores) - 1))  # a single score has none
         return {"score_mean": scores.mean(0).tolist(), "score_sd": torch.where(spread > 1e-6, spread, 1.0).tolist()}

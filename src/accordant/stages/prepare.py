@@ -12,8 +12,10 @@ from accordant.data.origin import UNKNOWN, write_origins
 from accordant.data.rows import all_good, write_jsonl
 from accordant.data.split import duplicates, split
 from accordant.stages.folder import StageFolder
+from accordant.types import UserError
 
 _NAMED = 20  # bad rows that are named before they are only counted
+_COUNTED = ("rows", "duplicates", "bad_rows", "passed_over")  # the result's names beside those of splits
 
 
 class PrepareConfig(Config):
@@ -34,6 +36,11 @@ class PrepareConfig(Config):
 
 def run(cfg: PrepareConfig, folder: StageFolder, algo: ModuleType | None, name: str) -> dict[str, Any]:  # noqa: ARG001
     """Write `<split>.jsonl` for each split, its origins beside it; the result names them with their counts."""
+    for name in ("map", "style"):
+        if name in cfg.options:
+            raise UserError(f"options.{name} is no option of a source, but a setting of prepare; write {name}=...")
+    if taken := [name for name in _COUNTED if name in cfg.splits]:
+        raise UserError(f"splits.{taken[0]}: the result of prepare says something else under this name; choose another")
     found = sources.check(cfg.source, cfg.path, map=cfg.map, style=cfg.style, **cfg.options)
     dropped = found.complaints if cfg.on_bad == "drop" and found.rows else ()
     rows = all_good(cfg.path, list(found.rows), () if dropped else found.complaints)

@@ -150,7 +150,7 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write a .jsonl, .parquet or .csv file, whole or not at all; in CSV lists and objects are JSON, and null is empty.
 
     Raises:
-        UserError: the name ends otherwise, or a column of a Parquet file has values of several kinds.
+        UserError: the name ends otherwise, its folder is not there, or a column of a Parquet file has values of several kinds.
     """
     check_format(path)
     temporary = path.with_name(f".{path.name}.new")
@@ -162,9 +162,11 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def check_format(path: Path) -> None:
-    """Raises UserError where the name does not say a format that can be written."""
+    """Raises UserError where the name does not say a format that can be written, or the folder is not there."""
     if path.suffix not in FORMATS:
         raise UserError(f"{path}: scores are written as {', '.join(FORMATS)}; end the name with one of them")
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: there is no folder {path.parent}; make it first")
 
 
 def as_json(row: dict[str, Any]) -> str:
