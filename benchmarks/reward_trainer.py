@@ -11,7 +11,8 @@ Accordant takes rows in random order and sorts only inside a step. TRL runs in a
 "trl==1.16.*"`), without gradient checkpointing and with its length grouping, at each micro-batch size of `--trl-batches`;
 the fastest counts. The two take turns, `--repeats` times.
 
-Printed for each run: pairs a second, the tokens that the model was given with and without padding, and the last loss.
+Printed for each run: pairs a second, seconds of wall clock and of processor (compare these where other programs run, too), the
+tokens that the model was given with and without padding, and the last loss.
 """
 
 from __future__ import annotations
@@ -98,14 +99,14 @@ def ours(job: dict[str, Any]) -> dict[str, float]:
 
     trunk_of(model.module).register_forward_pre_hook(count, with_kwargs=True)
     trainer.restore(None)
-    began = time.monotonic()
+    began, used = time.monotonic(), time.process_time()
     trainer.train(began)
-    seconds = time.monotonic() - began
+    seconds, used = time.monotonic() - began, time.process_time() - used
     real = sum(
         shared_length(item.answers) if trainer.shared else sum(len(answer.ids) for answer in item.answers) for item in items
     )
     loss = trainer.last["preference"]
-    return {"seconds": seconds, "pairs": len(items), "padded": padded[0], "real": real, "loss": loss}
+    return {"seconds": seconds, "cpu": used, "pairs": len(items), "padded": padded[0], "real": real, "loss": loss}
 
 
 def child(python: str, script: str, job: dict[str, Any], *words: str) -> dict[str, float]:
@@ -118,6 +119,7 @@ def child(python: str, script: str, job: dict[str, Any], *words: str) -> dict[st
 def show(name: str, turn: object, row: dict[str, float]) -> None:
     print(
         f"{name:24} run {turn!s:6} {row['pairs'] / row['seconds']:6.2f} pairs/s  {row['seconds']:7.1f} s  "
+        f"{row['cpu']:7.1f} s of CPU  "
         f"{row['padded']:8.0f} tokens with padding, {row['real']:8.0f} without  last loss {row['loss']:.3f}",
         flush=True,
     )
@@ -163,13 +165,18 @@ def main() -> None:
             show("accordant", seed, runs["accordant"][-1])
             if args.trl_python:
                 runs["trl"].append(theirs(best, seed))
-    for name, rows in runs.items():
+    summary(runs["accordant"], runs["trl"])
+
+
+def summary(own: list[dict[str, float]], theirs: list[dict[str, float]]) -> None:
+    """Medians of both, and the ratio of each turn."""
+    for name, rows in (("accordant", own), ("trl", theirs)):
         if rows:
             show(name, "median", {key: statistics.median(row[key] for row in rows) for key in rows[0]})
-    if runs["trl"]:
-        ratios = [b["seconds"] / a["seconds"] for a, b in zip(runs["accordant"], runs["trl"], strict=True)]
-        print(f"Accordant trains {statistics.median(ratios):.2f} times the pairs per second (each turn: "
-              + ", ".join(f"{ratio:.2f}" for ratio in ratios) + ")")  # fmt: skip
+    for what, name in (("seconds", "wall clock"), ("cpu", "processor time")) if theirs else ():
+        ratios = [b[what] / a[what] for a, b in zip(own, theirs, strict=True)]
+        turns = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"Accordant trains {statistics.median(ratios):.2f} times the pairs by {name} (each turn: {turns})")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 from datasets import Dataset
@@ -36,9 +37,11 @@ def main(job: dict) -> None:
         tokens["real"] += int(given["attention_mask"].sum())
 
     model.register_forward_pre_hook(count, with_kwargs=True)
+    used = time.process_time()
     done = trainer.train()
+    used = time.process_time() - used
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    print(json.dumps({"seconds": done.metrics["train_runtime"], "pairs": len(rows), "loss": losses[-1], **tokens}))
+    print(json.dumps({"seconds": done.metrics["train_runtime"], "cpu": used, "pairs": len(rows), "loss": losses[-1], **tokens}))
 
 
 if __name__ == "__main__":

@@ -73,11 +73,12 @@ def measure(args: argparse.Namespace, data: str) -> dict[str, Any]:
     args.out.mkdir(parents=True, exist_ok=True)
     encoder = without_dropout(args.encoder, args.out / "encoder") if args.no_dropout else args.encoder
     parts, pairs = split_rankings(data, encoder, args.out)
-    per_step = {"kwise": 2, "pairwise": round(2 * len(pairs["train"]) / len(parts["train"]))}
-    wins: dict[str, list[Floats]] = {"kwise": [], "pairwise": []}
+    per_step = {"kwise": args.contexts, "pairwise": round(args.contexts * len(pairs["train"]) / len(parts["train"]))}
+    wins: dict[str, list[Floats]] = {loss: [] for loss in args.losses}
     home: list[int] = []
     for seed in range(args.seeds):
-        for loss, rows in (("kwise", "rankings"), ("pairwise", "pairs")):
+        for loss in args.losses:
+            rows = {"kwise": "rankings", "pairwise": "pairs"}[loss]
             out = args.out / f"{loss}{seed}"
             checkpoint = train(f"reward_{loss}", out, {
                 "model": {"path": encoder, "precision": args.precision}, "data": str(args.out / f"train_{rows}.jsonl"),
@@ -99,6 +100,8 @@ def measure(args: argparse.Namespace, data: str) -> dict[str, Any]:
         low, high = bootstrap_ci(mean, groups=home)
         print(f"{loss:8} {mean.mean():.3f} ({low:.3f} to {high:.3f}) of {len(home)} test pairs in {len(set(home))} contexts")
         found[loss] = {"accuracy": float(mean.mean()), "low": low, "high": high}
+    if len(means) < 2:
+        return found
     low, high = paired_ci(means["pairwise"], means["kwise"], groups=home)
     gain = float((means["kwise"] - means["pairwise"]).mean())
     print(f"K-wise less pairwise: {gain:+.3f} ({low:+.3f} to {high:+.3f})")
@@ -108,6 +111,8 @@ def measure(args: argparse.Namespace, data: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", required=True, help="BERT-family checkpoint")
+    parser.add_argument("--losses", nargs="+", choices=["kwise", "pairwise"], default=["kwise", "pairwise"])
+    parser.add_argument("--contexts", type=int, default=2, help="contexts of one step")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=float, default=3.0)
     parser.add_argument("--lr", type=float, default=2e-4)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from bisect import bisect_right
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +44,13 @@ def broken(value: Any, chance: random.Random) -> Any:
     return value | {name: broken(value[name], chance)}
 
 
-def scrambled(line: bytes, chance: random.Random) -> bytes:
-    """A line with some bytes changed, put in or taken out; it stays one line."""
+def scrambled(line: bytes, chance: random.Random, one_line: bool = True) -> bytes:
+    """A line with some bytes changed, put in or taken out; it stays one line, or not."""
     data = bytearray(line)
     for _ in range(chance.randrange(1, 6)):
         place = chance.randrange(len(data) + 1)
         byte = chance.choice([0, 0xFF, 0x80, 0xC3, *b'"\\{}[],:', chance.randrange(256)])
-        byte = 0x20 if byte == 0x0A else byte
+        byte = 0x20 if byte == 0x0A and one_line else byte
         way = chance.randrange(3)
         data[place : place + (way > 0)] = bytes([byte]) if way < 2 else b""
     return bytes(data)
@@ -65,6 +67,21 @@ def dirty(clean: list[bytes], lines_of: Any, count: int, chance: random.Random) 
             lines.append(clean[(i // 2) % len(clean)])
             good.add(len(lines))
     return b"\n".join(lines), good
+
+
+def struck(pieces: list[tuple[bytes, bytes]], some: set[int], chance: random.Random) -> tuple[bytes, dict[int, int]]:
+    """Records with what stands behind each, those in `some` scrambled; and the lines on which the others begin then.
+
+    The first piece is what stands before the records.
+    """
+    begins: dict[int, int] = {}
+    data = bytearray()
+    for i, (record, behind) in enumerate(pieces):
+        if i not in some:
+            begins[i] = len(data)
+        data += (scrambled(record, chance, one_line=False) if i in some else record) + behind
+    ends = [end.end() for end in re.finditer(rb"\r\n?|\n", data)]
+    return bytes(data), {i: bisect_right(ends, begin) + 1 for i, begin in begins.items() if i}
 
 
 def examine(path: Path, complaints: Any) -> None:

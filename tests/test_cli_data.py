@@ -109,6 +109,30 @@ def test_check_against_a_benchmark_and_between_splits() -> None:
     refused(accordant("data", "check", one, "--near", 2), "--near is 2")
 
 
+def test_a_benchmark_that_cannot_be_read_is_no_clean_bill() -> None:
+    rows = write("rows.jsonl", {"prompt": "is it raining?"})
+    bench = write("bench.jsonl", {"prompt": "is it late?"}, {"prompt": "is it raining?", "completion": ""}, {"prompt": "why?"})
+    refused(accordant("data", "check", rows, "--against", bench), "1 of 3 rows are bad", "bench.jsonl:2: ")
+    write("bench.jsonl", {"question": "is it raining?"})
+    refused(accordant("data", "check", rows, "--against", bench), "['question'] make no known row")
+
+
+def test_half_a_surrogate_pair_can_be_complained_about() -> None:
+    Path("rows.jsonl").write_text('{"prompt": "q"}\n{"prompt": ["\\ud800"]}\n')
+    ended = accordant("data", "check", "rows.jsonl")
+    said(ended, "bad row (1)")
+    assert "\\ud800" in ended.output
+    value = json.loads(accordant("data", "check", "rows.jsonl", "--json").output)
+    assert value["complaints"][0]["line"] == 2
+
+
+def test_options_that_are_no_sources_option_are_refused() -> None:
+    rows = write("rows.jsonl", {"prompt": "q"})
+    refused(accordant("data", "check", rows, "--option", "map=x"), "--map THEIRS=OURS")
+    for name in ("path", "name"):
+        refused(accordant("data", "check", rows, "--option", f"{name}=x"), f"no option '{name}'")
+
+
 def test_check_renames_fields_and_reads_named_sources() -> None:
     rows = write("rows.jsonl", {"question": "q", "reply": "a"})
     said(accordant("data", "check", rows, "--map", "question=prompt", "--map", "reply=completion"), "rows.jsonl: 1 Chat row")
@@ -193,6 +217,7 @@ def test_filter_drops_what_scores_above_and_keeps_account(classifier_folder: Pat
     for label in (0, 1):
         count = sum(row["label"] == label for row in gone)
         assert f"rows.jsonl, label {label}: {count} of 6 rows dropped ({count / 6:.1%})" in first.output
+    assert [origins(place)[0].rows for place in ("kept.jsonl", "gone.jsonl")] == [len(kept), len(gone)]
     # The logit says the same: sigmoid(0) is a half.
     assert accordant(*words, "--above", 0, "--output", "logit").code == 0
     assert read("kept.jsonl") == kept

@@ -58,7 +58,10 @@ class Reading:
         for theirs, sign, ours in names:
             if not (theirs and sign and ours):
                 raise UserError(f"--map {theirs}{sign}{ours} is not THEIRS=OURS, for example --map question=prompt")
-        return cls(source, {theirs: ours for theirs, _, ours in names}, parse_overrides(options or ()))
+        settings = parse_overrides(options or ())
+        if "map" in settings:
+            raise UserError("--option map=... is no option of a source; write --map THEIRS=OURS")
+        return cls(source, {theirs: ours for theirs, _, ours in names}, settings)
 
     def check(self, path: str) -> Loaded:
         """Good rows, complaints and notes."""
@@ -97,7 +100,7 @@ def check(
     source: SourceName = "file",
     map: Renamed = None,
     option: Options = None,
-    tokenizer: Annotated[str | None, typer.Option(help="model or tokenizer folder, to measure lengths with")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="model folder or hub name, to measure lengths with")] = None,
     max_length: MaxLength = 0,
     against: Annotated[list[str] | None, typer.Option(metavar="FILE", help="rows to share no prompt with; repeat")] = None,
     near: Annotated[float, typer.Option(help="Jaccard similarity from which two prompts are near-duplicates")] = 0.7,
@@ -106,7 +109,7 @@ def check(
 ) -> None:
     """Say what files hold and what is wrong with them: bad, repeated, conflicting, over-long rows, shared prompts."""
     from accordant.data import check as checks
-    from accordant.data.findings import as_json, lines
+    from accordant.data.findings import as_json, lines, printable
     from accordant.data.show import length
 
     if not 0 < near <= 1:
@@ -123,13 +126,15 @@ def check(
     elif max_length:
         raise UserError("--max-length counts tokens: say whose with --tokenizer FOLDER")
     read = [_checked(reading, file) for file in files]
-    others = [_checked(Reading.of("file", None, None), file) for file in against or ()]
+    # A row of theirs that cannot be read would be compared with nothing, so it is an error.
+    others = [checks.Checked(file, Reading.of("file", None, None).read(file, "error")) for file in against or ()]
     measure = None if template is None else (lambda row: length(row, template))
-    report = checks.check([one for one, _ in read], [one for one, _ in others], measure, limit, near)
+    report = checks.check([one for one, _ in read], others, measure, limit, near)
     if json_:
-        print(json.dumps(as_json(report, limit), ensure_ascii=False, indent=1))
+        print(printable(json.dumps(as_json(report, limit), ensure_ascii=False, indent=1)))
     else:
-        print("\n".join(lines(report, {one.name: notes for one, notes in read}, limit, 0 if all_ else _LISTED)))
+        notes = {one.name: passed for one, passed in read}
+        print(printable("\n".join(lines(report, notes, limit, 0 if all_ else _LISTED))))
     if strict and report.findings:
         raise typer.Exit(1)
 
@@ -229,12 +234,11 @@ def filter_(
     print(f"scores: lowest {low:.3g}, median {middle:.3g}, highest {high:.3g}; the threshold is {above:g}")
     if not found.kept:
         raise UserError(f"all {len(rows)} rows score above {above:g}, so nothing would be left; raise --above")
-    origins = reading.origins(given, len(rows))
-    _write(out, found.kept, origins)
+    _write(out, found.kept, reading.origins(given, len(found.kept)))
     print(f"{number(len(found.kept), 'row')} in {out}")
     if dropped is not None and found.dropped:
         more = [{"score": d.score, "file": d.row.source.file, "line": d.row.source.line} for d in found.dropped]
-        _write(dropped, [d.row for d in found.dropped], origins, more)
+        _write(dropped, [d.row for d in found.dropped], reading.origins(given, len(found.dropped)), more)
         print(f"{number(len(found.dropped), 'row')} in {dropped}, with score, file and line")
 
 
@@ -302,7 +306,7 @@ def _size(word: str) -> tuple[str, int | float]:
 @app.command()
 def show(
     file: Given,
-    model: Annotated[str, typer.Option(help="model or tokenizer folder, or hub name")],
+    model: Annotated[str, typer.Option(help="model folder or hub name")],
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="rows to show")] = 3,
     start: Annotated[int, typer.Option(min=1, help="the first row to show, counted from 1")] = 1,
     turns: Annotated[Literal["last", "all"], typer.Option(help="assistant turns that are trained on")] = "last",
@@ -316,6 +320,7 @@ def show(
     """Print the tokens of rows: the prompt dim, what is trained on green, special tokens marked."""
     from accordant.data.findings import number
     from accordant.data.show import bracketed, pieces, sequences
+    from accordant.data.template import context_needed
 
     rows = Reading.of(source, map, option).read(file, on_bad)
     template, context = _template(model, turns)
@@ -325,7 +330,8 @@ def show(
     for row in rows[start - 1 : start - 1 + n]:
         for name, tokens in sequences(row, template):
             size, trained = len(tokens.ids), sum(tokens.loss_mask)
-            over = f", over the limit of {limit}" if limit and size > limit else ""
+            apart = template.encoder_decoder
+            over = f", over the limit of {limit}" if limit and context_needed(tokens, apart) > limit else ""
             what = f"{type(row).__name__}{f', {name}' if name else ''}"
             print(f"--- {row.source}  {what}  {number(size, 'token')}, {trained:,} trained on{over}")
             shown = pieces(tokens, template.tokenizer)

@@ -10,6 +10,7 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from accordant.data.sources import check, load
 from accordant.data.split import split
 from accordant.stats.agreement import fleiss_kappa, pairwise_votes
 from accordant.stats.rankings import pairs
-from accordant.types import Chat, Pair, Thumb
-from malformed import broken, examine, scrambled
+from accordant.types import MADE, Chat, Pair, Thumb
+from malformed import broken, examine, scrambled, struck
 
 DATA = os.environ.get("ACCORDANT_DATA")
 ROOT = Path(DATA or ".") / "data"
@@ -219,3 +220,63 @@ def test_mutated_real_files_are_named_and_good_rows_kept(source: str, name: str,
     kept = [tuple(getattr(row, n) for n in row.__slots__ if n != "source") for row in found.rows if row.source.line in good]
     assert kept == values
     assert len(found.complaints) > len(wanted.complaints) + 100
+
+
+def csv_pieces(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The header and the rows of a CSV file, each with its line end; rows end where the csv module says."""
+    lines = data.split(b"\n")
+    reader = csv.reader(line.decode() + "\n" for line in lines)
+    pieces, first = [], 0
+    for _ in reader:
+        pieces.append((b"\n".join(lines[first : reader.line_num]), b"\n"))
+        first = reader.line_num
+    return pieces[:-1] if pieces[-1][0] == b"" else pieces
+
+
+def json_pieces(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The beginning and the items of a JSON list, each with what stands behind it."""
+    text, pieces = data.decode(), []
+    end = text.index("{")
+    head = text[:end]
+    while end < len(text):
+        begin = end
+        _, stop = json.JSONDecoder().raw_decode(text, begin)
+        end = text.find("{", stop) if "{" in text[stop : stop + 20] else len(text)
+        pieces.append((text[begin:stop].encode(), text[stop:end].encode()))
+    return [(b"", head.encode()), *pieces]
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "pieces_of", "options"),
+    [
+        ("hate-speech", "hate-speech/labeled_data.csv", csv_pieces, {"repeats": True}),
+        ("alpaca", "alpaca/alpaca_en_demo.json", json_pieces, {}),
+        ("thumbs", "dpo-demo/kto_en_demo.json", json_pieces, {}),
+    ],
+)
+def test_damaged_real_files_lose_the_rows_that_are_damaged(
+    source: str, name: str, pieces_of: Any, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """The files as they are published: bytes of one row, and of a tenth of the rows, are changed, put in or taken out."""
+    original = (ROOT / name).read_bytes()
+    pieces = pieces_of(original)
+    path = tmp_path / name.split("/")[1]
+    path.write_bytes(original)
+    clean = {row.source.line: row for row in check(source, path, **options).rows}
+    begins = struck(pieces, set(), random.Random(0))[1]
+    assert {begins[i] for i in begins} == set(clean)
+    for count, seeds in ((1, 5), (len(begins) // 10, 2)):
+        for seed in range(seeds):
+            chance = random.Random(f"{name} {count} {seed}")
+            data, lines = struck(pieces, set(chance.sample(sorted(begins), count)), chance)
+            path.write_bytes(data)
+            found = check(source, path, **options)
+            examine(path, found.complaints)
+            kept = {row.source.line: row for row in found.rows}
+            assert not [i for i, line in lines.items() if replace(clean[begins[i]], source=MADE) != _bare(kept.get(line))]
+            assert len(lines) <= len(found.rows)
+            assert count == 1 or found.complaints
+
+
+def _bare(row: Any) -> Any:
+    return row and replace(row, source=MADE)

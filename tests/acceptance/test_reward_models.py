@@ -103,7 +103,7 @@ def test_one_model_of_many_attributes_beats_the_mean_rating_of_some(tmp_path: Pa
 
 def test_rankings_are_learnt_whole_and_as_pairs(tmp_path: Path, script) -> None:
     usr = script("usr_losses")
-    found = usr.measure(arguments(tmp_path / "usr", seeds=1, epochs=3.0, lr=2e-4), DATA)
+    found = usr.measure(arguments(tmp_path / "usr", losses=["kwise", "pairwise"], contexts=2, seeds=1, epochs=3.0, lr=2e-4), DATA)
     assert found["contexts"] == 20
     assert found["kwise"]["low"] > 0.5
     assert found["pairwise"]["low"] > 0.5

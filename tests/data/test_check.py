@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,30 @@ def at(*rows: Any, file: str = "a.jsonl") -> Checked:
 
 def found(report: Report) -> list[tuple[str, str]]:
     return [(finding.kind, str(finding.source)) for finding in report.findings]
+
+
+def test_one_prompt_in_different_styles_is_one() -> None:
+    """As text, as messages and as a transcript: another stage's file may be of another style."""
+    asked = (Message("user", "Is it raining?"), Message("assistant", "No."), Message("user", "Sure?"))
+    transcript = "\n\nHuman: Is it raining?\n\nAssistant: No.\n\nHuman: Sure?\n\nAssistant:"
+    question = [Prompt("Is it raining?"), Prompt(asked[:1]), Prompt("\n\nHuman: Is it raining?\n\nAssistant:")]
+    for mine, theirs in [*permutations(question, 2), (Prompt(asked), Prompt(transcript)), (Prompt(transcript), Prompt(asked))]:
+        files = [at(mine)], [at(theirs, file="b.jsonl")]
+        assert found(check(*files)) == [("contamination", "a.jsonl:1")]
+        assert found(check(files[0] + files[1])) == [("shared prompt", "b.jsonl:1")]
+    system = Prompt((Message("system", "Is it raining?"),))
+    assert check([at(system), at(question[0], file="b.jsonl")]).findings == ()
+    broken = Prompt("\n\nHuman:\n\nAssistant: no question\n\nAssistant:")
+    assert found(check([at(broken), at(broken, file="b.jsonl")])) == [("shared prompt", "b.jsonl:1")]
+
+
+def test_an_empty_text_or_question_is_no_empty_answer(tmp_path: Path) -> None:
+    chat = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    path = tmp_path / "rows.jsonl"
+    for rows in ([{"text": "t"}, {"text": " "}], [{"messages": chat}, {"messages": [chat[0] | {"content": ""}, chat[1]]}]):
+        assert found(check([read(path, *rows)])) == [("bad row", f"{path}:2")]
+    for row, kind in (({"prompt": ""}, "bad row"), ({"prompt": "q", "completion": ""}, "empty answer")):
+        assert found(check([read(path, row, row)])) == [(kind, f"{path}:1")]
 
 
 def test_good_rows_have_no_findings() -> None:

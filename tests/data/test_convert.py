@@ -193,6 +193,31 @@ def test_kwise_and_rankings_of_ratings() -> None:
     assert convert(USR, "kwise").dropped == {"prompts with one answer": 1}
 
 
+def test_a_labeler_who_does_not_rate_the_attribute_is_passed_over() -> None:
+    rows = [Rating("q", t, {"x": x}, "ana") for t, x in [("a", 1.0), ("b", 3.0)]] + [Rating("q", "a", {"y": 1.0}, "bo")]
+    for some in (rows, rows[::-1]):
+        made = convert(some, "rankings", Rules(attribute="x"))
+        assert [(row.labeler, [row.completions[i] for group in row.groups for i in group]) for row in made.rows] == [
+            ("ana", ["b", "a"])
+        ]
+        assert made.dropped == {"rows that do not rate x": 1}
+
+
+def test_equal_means_tie_whatever_their_last_bit() -> None:
+    """Means of thirds, of 1 and 5/3 as of 4/3 and 4/3: as floats they differ by 2e-16."""
+    marks = {"a": {"x": (1, 1, 1), "y": (1, 2, 2)}, "b": {"x": (1, 1, 2), "y": (1, 1, 2)}}
+    rows = [
+        Rating("q", text, {name: float(scores[i]) for name, scores in own.items()}, f"labeler {i}")
+        for text, own in marks.items()
+        for i in range(3)
+    ]
+    (pair,) = convert(rows, "pairs", Rules(ties="keep")).rows
+    assert isinstance(pair, Pair)
+    assert pair.tie
+    assert pair.margin == 0
+    assert convert(rows, "kwise").rows == (Ranking("q", ("a", "b"), ((0, 1),), labeler="consensus"),)
+
+
 # --- pairs, thumbs, chats, prompts ------------------------------------------------------------------------------------
 
 
@@ -220,6 +245,13 @@ def test_pairs_that_are_no_ranking_stay_pairs(pairs: list[tuple[Any, ...]], reas
     rows = [Pair("q", p[0], p[1], tie=len(p) > 2) for p in pairs]
     with pytest.raises(UserError, match=f"1 prompts whose .*{reason}"):
         convert(rows, "kwise")
+
+
+@pytest.mark.parametrize("tie", [True, False])
+def test_one_text_is_no_ranking(tie: bool) -> None:
+    made = convert([Pair("q", "a", "a", tie=tie), Pair("r", "a", "b")], "kwise")
+    assert [row.prompt for row in made.rows] == ["r"]
+    assert made.dropped == {"prompts whose answers are one text": 1}
 
 
 def test_thumbs_give_pairs_where_a_prompt_has_both() -> None:
@@ -363,5 +395,9 @@ def test_places_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(UserError, match="is a folder"):
         write(tmp_path / "folder.jsonl", [Prompt("q")])
+    (tmp_path / "a file").touch()
+    for place in ("a file/rows.jsonl", "a file/deeper/rows.parquet"):
+        with pytest.raises(UserError, match="a file is a file and no folder"):
+            write(tmp_path / place, [Prompt("q")])
     with pytest.raises(UserError, match=r"Parquet's columns .*write \.jsonl"):
         write(tmp_path / "rows.parquet", [Prompt("q"), Prompt(TURNS)])

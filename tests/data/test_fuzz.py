@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import random
 import zipfile
@@ -13,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accordant.data import rows
+from accordant.data import files, rows
 from accordant.data.kinds import KNOWN_FIELDS
 from accordant.data.sources import SOURCES, check
 from accordant.types import Message, UserError
-from malformed import broken, dirty, examine, scrambled, whole
+from malformed import broken, dirty, examine, scrambled, struck, whole
 from source_examples import EXAMPLES, Example, as_csv, as_jsonl, bare
 
 
@@ -133,6 +135,61 @@ def test_a_damaged_file_of_any_kind_is_an_error_in_words(tmp_path: Path) -> None
                     assert complaint.source.file == str(path)
                     str(complaint).encode("utf-8")
         path.write_bytes(content)
+
+
+KEPT = [{"prompt": f'is {i} "odd", or è not?', "completion": f"no,\nnot {i}\n" * (i % 3) + "\u2028."} for i in range(12)]
+TALKS = [{"messages": [{"role": "user", "content": f"{i} {{}}"}, {"role": "assistant", "content": "[{"}]} for i in range(12)]
+
+
+def csv_pieces(quoting: int, end: str) -> list[tuple[bytes, bytes]]:
+    pieces = []
+    for cells in (["prompt", "completion"], *([str(value) for value in row.values()] for row in KEPT)):
+        line = io.StringIO(newline="")
+        csv.writer(line, quoting=quoting, lineterminator="").writerow(cells)  # type: ignore[arg-type]
+        pieces.append((line.getvalue().encode(), end.encode()))
+    return pieces
+
+
+def json_pieces(records: list[dict[str, Any]], indent: int | None, between: str) -> list[tuple[bytes, bytes]]:
+    """A list of them; `indent` within each, `between` them the comma and what else."""
+    items = [json.dumps(record, indent=indent, ensure_ascii=False).encode() for record in records]
+    return [(b"[", between[1:].encode()), *((item, between.encode()) for item in items[:-1]), (items[-1], b"\n]")]
+
+
+LAYOUTS: dict[str, tuple[str, list[dict[str, Any]], list[tuple[bytes, bytes]]]] = {
+    "csv": ("a.csv", KEPT, csv_pieces(csv.QUOTE_MINIMAL, "\n")),
+    "csv all quoted": ("a.csv", KEPT, csv_pieces(csv.QUOTE_ALL, "\r\n")),
+    "json lines": ("a.json", KEPT, json_pieces(KEPT, None, ",\n")),
+    "json one line": ("a.json", KEPT, json_pieces(KEPT, None, ", ")),
+    "json indented": ("a.json", KEPT, json_pieces(KEPT, 1, ",\n")),
+    "json nested": ("a.json", TALKS, json_pieces(TALKS, 2, ",\n")),
+    "json nested in one line": ("a.json", TALKS, json_pieces(TALKS, None, ",")),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_damage_costs_the_rows_that_it_is_in(layout: str, count: int, tmp_path: Path) -> None:
+    """Bytes of `count` rows are changed, put in or taken out: all others are there, in order, on their lines."""
+    name, wanted, pieces = LAYOUTS[layout]
+    chance = random.Random(f"{layout} {count}")
+    path = tmp_path / name
+    said = 0
+    for _ in range(150 if count else 1):
+        some = set(chance.sample(range(1, len(pieces)), count))
+        data, lines = struck(pieces, some, chance)
+        path.write_bytes(data)
+        found = list(files.records(path))
+        complaints = [one for one in found if isinstance(one, files.Complaint)]
+        examine(path, complaints)
+        said += bool(complaints)
+        kept = [(one.source.line, one.fields) for one in found if isinstance(one, files.Record)]
+        left = iter(kept)
+        for i, line in lines.items():
+            assert (line, wanted[i - 1]) in left, (i, some, data[-900:].decode("utf-8", "replace"), kept[-3:], complaints)
+        if not count:
+            assert (len(kept), complaints) == (len(wanted), [])
+    assert said >= (75 if count else 0)  # many changes make another good row
 
 
 def test_every_source_is_fuzzed() -> None:

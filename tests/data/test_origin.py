@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ def rows(tmp_path: Path) -> Path:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_name_that_is_no_text_can_be_written(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/x\xff.jsonl"))
+    path.write_text('{"prompt": "q"}\n')
+    target = tmp_path / "new.jsonl"
+    target.write_text('{"prompt": "q"}\n')
+    write_origins(target, origins(path))
+    assert origins(target)[0].file == "x\\udcff.jsonl"
 
 
 def test_a_bare_file_is_its_own_origin(rows: Path) -> None:

@@ -334,3 +334,19 @@ def test_malformed_rows_of_every_shape_are_named_and_good_ones_kept(tmp_path: Pa
         for i, line in enumerate(sorted(good)):
             assert kept[line] == [bare(row) for row in some[i % len(some)][1]]
         whole(found, tmp_path)
+
+
+def test_a_record_with_ratings_and_rankings_gives_those_that_are_wanted(tmp_path: Path) -> None:
+    record = {
+        "fields": TEXTS | {"response": "c"},
+        "responses": {"quality": [{"value": 3, "user_id": "u"}], "order": [{"value": RANKED, "user_id": "u"}]},
+    }
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(as_jsonl([record, record]))
+    (rating, _), (ranking, _) = read(path, Rating), read(path, Ranking)
+    assert (rating.completion, dict(rating.scores)) == ("c", {"quality": 3.0})
+    assert (ranking.completions, ranking.groups) == (("a", "b"), ((1,), (0,)))
+    with pytest.raises(
+        UserError, match=r"all 2 rows: the record holds Ranking and Rating rows; .* kind=ranking or kind=rating"
+    ):
+        read(path)

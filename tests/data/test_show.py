@@ -7,10 +7,10 @@ import re
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from accordant.data.show import NO_LIMIT, Piece, bracketed, length, pieces, sequences
-from accordant.data.template import Template
+from accordant.data.show import NO_LIMIT, Piece, bracketed, length, pieces, sequences, visible
+from accordant.data.template import Template, encode_all
 from accordant.types import Chat, Document, Labelled, Message, Pair, Prompt, Ranking, Rating, Row, Thumb, Tokens, UserError
-from builders import byte_level_tokenizer, encoder_tokenizer, metaspace_tokenizer
+from builders import byte_level_tokenizer, encoder_tokenizer, metaspace_tokenizer, target_tokenizer
 
 TOKENIZERS: dict[str, PreTrainedTokenizerBase] = {
     "byte level": byte_level_tokenizer(bos=True, chat=True),
@@ -86,10 +86,27 @@ def test_the_length_is_that_of_the_longest_sequence_and_leaves_room_to_answer_a_
         length(Chat(TURNS, "a"), template)
 
 
+def test_the_sides_of_an_encoder_decoder_are_measured_apart_as_training_does() -> None:
+    template = Template(target_tokenizer(), NO_LIMIT, encoder_decoder=True)
+    chat = Chat("what colour is the kite in the sky?", "red")
+    tokens = template.encode_chat(chat)
+    longer = length(chat, template)
+    assert longer == tokens.prompt_length < len(tokens.ids)
+    encode_all([chat], Template(target_tokenizer(), longer, encoder_decoder=True))
+    with pytest.raises(UserError, match=f"1 rows over {longer - 1} tokens"):
+        encode_all([chat], Template(target_tokenizer(), longer - 1, encoder_decoder=True))
+    assert length(Prompt("q"), template) == len(template.encode_prompt(Prompt("q")))
+
+
 def test_a_rating_is_shown_as_what_its_model_reads() -> None:
     template = Template(byte_level_tokenizer(), NO_LIMIT)
     ((_, tokens),) = sequences(Rating("q", "a", {"x": 1.0}), template)
     assert template.tokenizer.decode(tokens.ids) == "qa</s>"
+
+
+def test_control_characters_are_seen_and_never_sent_to_the_terminal() -> None:
+    assert visible("a\x1b[31mb\x07\r\x9bc\td\n") == "a\u241b[31mb\u2407\u240d\\x9bc\td\u21b5\n"
+    assert visible("plain, \u00e9t\u00e9 \u2603") == "plain, \u00e9t\u00e9 \u2603"
 
 
 def test_brackets() -> None:

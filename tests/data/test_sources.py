@@ -44,6 +44,10 @@ def test_text_prompts_are_distinct_beginnings_with_something_left(story):
     assert load("text-prompts", story, words=4) == [Prompt("The fox ran over", Source(name, 1))]
     assert [row.prompt for row in load("text-prompts", story, words=5)] == ["The fox ran over the"]
     assert [row.prompt for row in load("text-prompts", story, words=1)] == ["The", "It"]
+    assert check("text-prompts", story, words=4).notes == (
+        "1 paragraphs have no more than 4 words and are left out",
+        "1 paragraphs begin as an earlier one and are left out",
+    )
     with pytest.raises(UserError, match="no paragraph has more than 10 words"):
         load("text-prompts", story)
     with pytest.raises(UserError, match=r"text-prompts.words is 0"):
@@ -282,6 +286,7 @@ def test_fed_by_level_and_by_labeler(tmp_path):
     assert [row.labeler for row in rows] == [f"labeler{i}" for i in range(1, 6)]
     assert [dict(row.scores) for row in rows][2:4] == [{"Fluent": 2.0, "Overall": 4.0}, {"Overall": 4.0}]
     assert check("fed", path).notes == ('6 single ratings are "N/A" and are taken as missing',)
+    assert "1 items are not of the level 'turn' and are left out" in check("fed", path, level="turn").notes
 
 
 def test_usr_as_rankings_with_the_fact_in_front(tmp_path):
@@ -315,9 +320,11 @@ def test_oasst_leaves_out_what_it_is_told_to_with_the_replies(tmp_path):
     assert said(unreviewed=True)[-1] == "new"
     assert said(deleted=True) == ["best", "then", "worse", "so", "gone", "lost", "neu"]
     assert check("oasst", path).notes == (
-        "1 messages are deleted and are left out with the replies to them",
-        "1 messages are not reviewed or were refused and are left out with the replies to them",
+        "1 messages are deleted and are left out with the 2 replies to them",
+        "1 messages are not reviewed or were refused and are left out with the 0 replies to them",
     )
+    notes = check("oasst", path, best_only=True).notes
+    assert "2 messages are not the best of the ranked replies and are left out with the 2 replies to them" in notes
     assert [row.prompt for row in load("oasst", path, what="prompts")] == [turns("q")]
 
 
@@ -350,6 +357,28 @@ def test_flat_messages_are_put_together_and_give_the_same(tmp_path):
     found = check("oasst", write(tmp_path, [*flat, flat[0]], "twice.jsonl"))
     assert "is there twice" in found.complaints[0].message
     assert found.complaints[0].source.line == len(flat) + 1
+
+
+def test_no_flat_message_vanishes_without_a_word(tmp_path):
+    """Below an orphan, in a circle, answering itself: each is named; what hangs on a first message is kept."""
+
+    def said(number, parent):
+        role = "prompter" if parent is None else "assistant"
+        return {"message_id": number, "parent_id": parent, "text": number, "role": role}
+
+    chain = [said("r", None), said("kept", "r"), said("orphan", "gone"), said("below", "orphan"), said("under", "below")]
+    path = write(tmp_path, [*chain, said("a", "b"), said("b", "a"), said("self", "self")])
+    found = check("oasst", path)
+    assert [row.completion for row in found.rows] == ["kept"]
+    assert sorted(complaint.source.line for complaint in found.complaints) == [3, 4, 5, 6, 7, 8]
+
+
+def test_assistant_messages_without_quality_labels_are_counted(tmp_path):
+    rated = message("a", "assistant", labels={"quality": {"value": 0.5, "count": 1}})
+    path = write(tmp_path, [{"prompt": message("q", "prompter", rated, message("b", "assistant"))}])
+    found = check("oasst", path, what="ratings")
+    assert [row.completion for row in found.rows] == ["a"]
+    assert found.notes == ("1 assistant messages have no quality labels and are left out",)
 
 
 def test_prompts_are_lines_of_text_or_json_strings(tmp_path):

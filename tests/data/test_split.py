@@ -65,6 +65,9 @@ def test_prompts_are_one_whatever_their_case_and_spacing():
         ({"test": -3}, "'test' would get -3"),
         ({"test": 1.5}, "share 1.5 is not between 0 and 1"),
         ({"test": 0.001}, "'test' would get 0 of 40"),
+        ({"a/b": 3}, "'a/b': a split becomes a file"),
+        ({"": 3}, "'': a split becomes a file"),
+        ({"..": 3}, "'..': a split becomes a file"),
         ({"train": 3}, "'train' is what the other splits leave"),
     ],
 )

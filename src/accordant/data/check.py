@@ -10,16 +10,19 @@ Left out: anything about what the texts say (`filter` asks a classifier), and ne
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from accordant.data.fields import Bad
 from accordant.data.files import Complaint
 from accordant.data.near import THRESHOLD, near_duplicates
 from accordant.data.split import duplicates, key
+from accordant.data.transcript import messages
 from accordant.stats.rankings import pairs as ranked_pairs
-from accordant.types import Chat, Labelled, Pair, Prompt, Ranking, Rating, Row, Source, Thumb, UserError
+from accordant.types import Chat, Labelled, Message, Pair, Prompt, Ranking, Rating, Row, Source, Thumb, UserError
 
 BAD, EMPTY, PREFIX = "bad row", "empty answer", "mismatched prefix"
 DUPLICATE, CONFLICT, EQUAL = "duplicate", "conflict", "equal answers"
@@ -29,6 +32,9 @@ KINDS = (BAD, EMPTY, PREFIX, DUPLICATE, CONFLICT, EQUAL, SHARED, CONTAMINATED, N
 
 PERCENTILES = (50, 90, 95, 99)
 _DIFFER = ("differ before their last answers", "different turns before", "begin differently", "is not what")
+_NO_ANSWER = re.compile(
+    r"(all \d+ rows: )?`(chosen|rejected|completion|response|output|summary|human_ref_|system_output)[^`]*` is empty"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +186,7 @@ def _kind_of(complaint: Complaint) -> str:
     """Two kinds of bad rows have names of their own, because they are what preference data suffer from most."""
     if any(words in complaint.message for words in _DIFFER):
         return PREFIX
-    if " is empty" in complaint.message and not complaint.message.startswith("`prompt`"):
-        return EMPTY
-    return BAD
+    return EMPTY if _NO_ANSWER.match(complaint.message) else BAD
 
 
 # --- within a file ---------------------------------------------------------------------------------------------------
@@ -297,8 +301,26 @@ def _prompts(file: Checked) -> dict[str, _Place]:
     """Each distinct prompt of a file."""
     places: dict[str, _Place] = {}
     for row in file.rows:
-        places.setdefault(key(row), _Place(row.source, "its text" if _is_text(row) else "its prompt"))
+        places.setdefault(_asked(row), _Place(row.source, "its text" if _is_text(row) else "its prompt"))
     return places
+
+
+def _asked(row: Row) -> str:
+    """`split.key`, but the same for a conversation as messages and as a transcript, and for one question and its bare text.
+
+    The files that are compared need not be of one style; a split, which is of one file, needs no more than `key`.
+    """
+    prompt = getattr(row, "prompt", None)
+    if isinstance(prompt, str) and prompt.startswith("\n\nHuman:"):
+        try:
+            turns = messages(prompt.removesuffix("\n\nAssistant:"), "the prompt")
+        except Bad:
+            return key(row)
+        prompt = tuple(Message("user" if turn["role"] == "user" else "assistant", turn["content"]) for turn in turns)
+    if prompt is None or isinstance(prompt, str):
+        return key(row)
+    alone = len(prompt) == 1 and prompt[0].role == "user"
+    return key(Prompt(prompt[0].content if alone else prompt))
 
 
 Placed: TypeAlias = "tuple[int, Finding]"

@@ -139,13 +139,13 @@ def _pairs_of_rankings(rows: Sequence[Ranking], rules: Rules, dropped: Dropped) 
 
 
 def _pairs_of_ratings(rows: Sequence[Rating], rules: Rules, dropped: Dropped) -> Iterable[Pair]:
-    for prompt, answers in _rated(rows, rules, dropped).items():
+    for prompt, answers in _rated(rows, _wanted(rows, rules), dropped).items():
         for first, second in combinations(answers, 2):
             shared = first.scores.keys() & second.scores.keys()
             if not shared:
                 dropped["without a rating in common"] += 1
                 continue
-            gap = fmean(first.scores[name] for name in shared) - fmean(second.scores[name] for name in shared)
+            gap = _mean(first.scores[name] - second.scores[name] for name in shared)
             better, worse = (first, second) if gap >= 0 else (second, first)
             if gap == 0 and rules.ties == "keep":
                 yield Pair(prompt, better.completion, worse.completion, tie=True, source=better.source)
@@ -176,25 +176,26 @@ def _pairs_of_thumbs(rows: Sequence[Thumb], rules: Rules, dropped: Dropped) -> I
 
 
 def _rankings_of_ratings(rows: Sequence[Rating], rules: Rules, dropped: Dropped) -> Iterable[Ranking]:
+    wanted = _wanted(rows, rules)
     for labeler in dict.fromkeys(row.labeler for row in rows):
-        yield from _ranked([row for row in rows if row.labeler == labeler], rules, dropped, labeler)
+        yield from _ranked([row for row in rows if row.labeler == labeler], wanted, dropped, labeler)
 
 
 def _kwise_of_ratings(rows: Sequence[Rating], rules: Rules, dropped: Dropped) -> Iterable[Ranking]:
     labelers = {row.labeler for row in rows}
-    return _ranked(rows, rules, dropped, labelers.pop() if len(labelers) == 1 else "consensus")
+    return _ranked(rows, _wanted(rows, rules), dropped, labelers.pop() if len(labelers) == 1 else "consensus")
 
 
-def _ranked(rows: Sequence[Rating], rules: Rules, dropped: Dropped, labeler: str) -> Iterable[Ranking]:
+def _ranked(rows: Sequence[Rating], wanted: set[str], dropped: Dropped, labeler: str) -> Iterable[Ranking]:
     """The answers to each prompt, best mean rating first."""
-    for prompt, answers in _rated(rows, rules, dropped).items():
+    for prompt, answers in _rated(rows, wanted, dropped).items():
         shared = set.intersection(*(set(answer.scores) for answer in answers))
         if len(answers) < 2:
             dropped["prompts with one answer"] += 1
         elif not shared:
             dropped["prompts whose answers have no rating in common"] += 1
         else:
-            yield _by_score(prompt, answers, [fmean(a.scores[name] for name in sorted(shared)) for a in answers], labeler)
+            yield _by_score(prompt, answers, [_mean(a.scores[name] for name in shared) for a in answers], labeler)
 
 
 def _by_score(prompt: PromptText, answers: Sequence[Rating], scores: Sequence[float], labeler: str) -> Ranking:
@@ -217,7 +218,9 @@ def _kwise_of_pairs(rows: Sequence[Pair], rules: Rules, dropped: Dropped) -> Ite
         ties = {frozenset((row.chosen, row.rejected)) for row in own if row.tie}
         compared = {frozenset(pair) for pair in beats} | ties
         lost = {text: sum((other, text) in beats for other in texts) for text in texts}
-        if len(compared) < len(texts) * (len(texts) - 1) / 2:
+        if len(texts) < 2:
+            dropped["prompts whose answers are one text"] += 1
+        elif len(compared) < len(texts) * (len(texts) - 1) / 2:
             dropped["prompts whose answers are not all compared"] += 1
         elif len(compared) < len(beats) + len(ties) or any(
             (lost[a] < lost[b]) != ((a, b) in beats) for a in texts for b in texts if a != b
@@ -228,16 +231,20 @@ def _kwise_of_pairs(rows: Sequence[Pair], rules: Rules, dropped: Dropped) -> Ite
             yield Ranking(prompt, tuple(texts), groups, source=own[0].source)
 
 
-def _rated(rows: Sequence[Rating], rules: Rules, dropped: Dropped) -> dict[PromptText, list[Rating]]:
-    """Each prompt's answers, once, with the mean over labelers of each rating that counts."""
+def _wanted(rows: Sequence[Rating], rules: Rules) -> set[str]:
+    """The ratings that count."""
     known = {name for row in rows for name in row.scores}
     if rules.attribute is not None and rules.attribute not in known:
         raise UserError(f"no row rates {rules.attribute!r}; the attributes are {', '.join(sorted(known))}")
-    wanted = known if rules.attribute is None else {rules.attribute}
+    return known if rules.attribute is None else {rules.attribute}
+
+
+def _rated(rows: Sequence[Rating], wanted: set[str], dropped: Dropped) -> dict[PromptText, list[Rating]]:
+    """Each prompt's answers, once, with the mean over labelers of each rating that counts."""
     heard: defaultdict[tuple[PromptText, str], list[Rating]] = defaultdict(list)
     for row in rows:
         if wanted.isdisjoint(row.scores):
-            dropped[f"rows that do not rate {rules.attribute}"] += 1
+            dropped[f"rows that do not rate {', '.join(wanted)}"] += 1
         else:
             heard[row.prompt, row.completion].append(row)
     answers: defaultdict[PromptText, list[Rating]] = defaultdict(list)
@@ -246,6 +253,11 @@ def _rated(rows: Sequence[Rating], rules: Rules, dropped: Dropped) -> dict[Promp
         scores = {name: fmean(row.scores[name] for row in ratings if name in row.scores) for name in names}
         answers[prompt].append(Rating(prompt, completion, scores, source=ratings[0].source))
     return answers
+
+
+def _mean(numbers: Iterable[float]) -> float:
+    """To nine decimals: means of thirds that are equal may differ in the last bit, and a tie must stay one."""
+    return round(fmean(numbers), 9)
 
 
 # --- thumbs, chats, prompts ------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ _NEVER_TEXT = (
     "chosen-rating", "rejected-rating", "chosen_rating", "rejected_rating",
 )  # fmt: skip
 _FLAGS = ("label", "up", "tie", "kto_tag")
+_LARGEST = 3.4e38
 _TRANSCRIPT_MARKER = "\n\nAssistant:"
 
 
@@ -93,7 +94,7 @@ def texts(fields: Fields, name: str) -> tuple[str, ...]:
 
 
 def number(fields: Fields, name: str, default: float) -> float:
-    """A finite number, or the default where the field is absent."""
+    """A finite number that float32 can hold, or the default where the field is absent."""
     return _number(fields[name], name) if name in fields else default
 
 
@@ -106,6 +107,8 @@ def _number(value: object, name: str) -> float:
         raise Bad(f"`{name}` must be a number, found {shown(value)}") from error
     if not math.isfinite(found):
         raise Bad(f"`{name}` is {found}; it must be finite: leave the field out where nothing is known")
+    if abs(found) > _LARGEST:
+        raise Bad(f"`{name}` is {found:g}; training counts in float32, which ends at {_LARGEST:g}: use another scale")
     return found
 
 

@@ -2,7 +2,7 @@
 
 JSONL, JSON (one list, or JSONL under that name), CSV and Parquet files, the first three also with .gz, and data sets of the
 Hugging Face hub. What the fields mean is `rows`' business. A byte-order mark and Windows line ends lose nothing and are
-accepted.
+accepted. Damage in one row does not cost the others (`recover` says how); a damaged Parquet or gzip file cannot be read.
 
 Left out: streaming (a file is read whole); other compression than gzip.
 """

@@ -47,6 +47,11 @@ def listed(texts: Sequence[str], most: int, more: str = "") -> Iterator[str]:
         yield f"  and {len(texts) - len(shown):,} more{more}"
 
 
+def printable(text: str) -> str:
+    """The text with half surrogate pairs spelt out: JSON and file names can hold them, and no terminal takes them."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def number(count: int, what: str) -> str:
     """`number(2, "row")` is "2 rows"."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

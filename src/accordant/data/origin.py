@@ -59,7 +59,9 @@ def origins(path: str | Path, rows: int | None = None) -> list[Origin]:
     if of == digest:
         return said
     changed = "changed by hand" if said else "file"
-    return [*said, Origin(changed, file.name, digest, _count(path) if rows is None else rows)]
+    # A name may hold bytes that are no text, and neither this file's origins nor a model card could be written with them.
+    plain = file.name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return [*said, Origin(changed, plain, digest, _count(path) if rows is None else rows)]
 
 
 def about_data(data: str | Path, validation: str | Path | None = None) -> dict[str, list[dict[str, object]]]:

@@ -21,12 +21,14 @@ def check_output(path: Path, *inputs: Path) -> None:
     """Make sure, before any work is done, that rows can be written there.
 
     Raises:
-        UserError: the name ends in neither of `SUFFIXES`, it is a folder, or it is one of the inputs.
+        UserError: the name ends in neither of `SUFFIXES`, it is a folder or lies in a file, or it is one of the inputs.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"{path}: rows are written to {' or '.join(SUFFIXES)} files, not to {path.suffix or 'nameless ones'}")
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file in it")
+    if file := next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None):
+        raise UserError(f"{path} cannot be written, because {file} is a file and no folder; name another folder")
     for other in inputs:
         if path.exists() and other.exists() and path.samefile(other):
             raise UserError(f"{path} is where the rows are read from; write to another file")

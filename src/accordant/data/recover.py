@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ class _Lines:
 
     def left_out(self, start: int, end: int) -> str:
         """ "; lines 5-9 are left out" for what lies between two positions; "" where that is within one line."""
-        first, last = self.number(start), self.number(max(start, end - 1))
+        first, last = self.number(start), self.number(start + len(self.text[start:end].rstrip()) - 1)
         return f"; lines {first}-{last} are left out" if last > first else ""
 
     def bad_byte(self, start: int, end: int) -> Broken | None:
@@ -69,6 +70,8 @@ class _Lines:
         return found and Broken(self.number(found.start()), not_utf8(ord(found[0]) - 0xDC00))
 
 
+_DECODER = json.JSONDecoder()
+_ENOUGH = 1_000_000  # characters of good items from which to learn how items begin
 _BETWEEN = re.compile(r"[ \t\r\n,]*")
 _INDENT = re.compile(r"[ \t,\[]*")
 # An object up to its first key, with what stands before it where it begins a line.
@@ -79,19 +82,20 @@ def json_items(text: str) -> Iterator[tuple[int, object] | Broken]:
     """The items of a JSON list with the lines they begin on; a broken one does not cost the others.
 
     Commas and white space between items are read as one, and the brackets around them must both be there or both be missing.
-    After an item that does not parse, reading goes on at the next object whose first key is one that an earlier good item had,
-    or the broken item itself has (any key, where there is neither). Where both the broken item and that object begin a line,
-    the object must not stand further in: it would be part of the item.
+    After an item that does not parse, reading goes on at the next object whose first key is one that good items before or after
+    it have. Where both the broken item and that object begin a line, the object must not stand further in: it would be part of
+    the item.
 
     Linear in the text; an item in which closing brackets are missing may cost one more pass over what follows it.
     """
-    decoder, lines = json.JSONDecoder(), _Lines(text)
-    keys: set[str] = set()
-    position = _BETWEEN.match(text).end()  # type: ignore[union-attr]
+    lines = _Lines(text)
+    keys = set[str]()
+    surveyed = False
+    position = _past(_BETWEEN, text, 0)
     opened = text.startswith("[", position)
     closed = broken = False
     position += opened
-    while (position := _BETWEEN.match(text, position).end()) < len(text):  # type: ignore[union-attr]
+    while (position := _past(_BETWEEN, text, position)) < len(text):
         line = lines.number(position)
         if closed:
             yield Broken(line, "more follows after the ] that ends the list; take that bracket away")
@@ -102,9 +106,12 @@ def json_items(text: str) -> Iterator[tuple[int, object] | Broken]:
         fault = ""
         value: object = None
         try:
-            value, end = decoder.raw_decode(text, position)
+            value, end = _value(text, position)
         except (ValueError, RecursionError) as error:
-            fault, end = _fault(error, line, lines), _next_item(lines, position, keys)
+            if not surveyed:  # what came before may be good and yet odd
+                keys |= _usual_keys(text, position + 1)
+                surveyed = True
+            fault, end = _fault(error, position, lines), _next_item(lines, position, keys)
         broken = bool(fault)
         if bad := lines.bad_byte(position, end):
             yield Broken(bad.line, bad.message + (lines.left_out(position, end) if broken else ""))
@@ -113,36 +120,91 @@ def json_items(text: str) -> Iterator[tuple[int, object] | Broken]:
         else:
             keys |= value.keys() if isinstance(value, dict) else set()
             yield line, value
+            end = _swallowed(text, position, end, keys) if isinstance(value, str | list) else end
         position = end
     if opened != closed and not (opened and broken):  # a broken last item has taken the bracket with it
         missing, place = ("begin with [", 1) if closed else ("end with ]", lines.number(len(text.rstrip())))
         yield Broken(place, f"the list does not {missing}: the file may be cut; fetch it again, or put the bracket there")
 
 
-def _fault(error: ValueError | RecursionError, line: int, lines: _Lines) -> str:
+def _past(some: re.Pattern[str], text: str, position: int) -> int:
+    found = some.match(text, position)
+    return found.end() if found else position
+
+
+def _value(text: str, position: int) -> tuple[object, int]:
+    """The JSON value at a position, and where it ends; places in errors count from `position`.
+
+    The parser is given no more than it needs, because each of its errors counts all line ends before its place.
+    """
+    size = 1 << 12
+    while True:
+        part = text[position : position + size]
+        whole = position + size >= len(text)
+        try:
+            value, end = _DECODER.raw_decode(part)
+        except json.JSONDecodeError as error:
+            # Where an unfinished string began says nothing; any other place tells whether the cut was to blame.
+            if whole or (error.pos < size - 16 and not error.msg.startswith("Unterminated")):
+                raise
+        else:
+            if whole or end < size:
+                return value, position + end
+        size *= 8
+
+
+def _fault(error: ValueError | RecursionError, position: int, lines: _Lines) -> str:
     if isinstance(error, json.JSONDecodeError):
-        other = lines.number(error.pos)
-        at = (f"line {other}, " if other != line else "") + f"column {error.pos - lines.start(error.pos) + 1}"
+        place = position + error.pos
+        line, column = lines.number(place), place - lines.start(place) + 1
+        at = f"column {column}" if line == lines.number(position) else f"line {line}, column {column}"
         return f"invalid JSON, {error.msg} ({at}); write complete JSON"
     if isinstance(error, RecursionError):
         return "invalid JSON, nested too deeply to be a row; write flat objects"
     return f"invalid JSON, {error}; write a shorter number"  # an integer of thousands of digits
 
 
+def _swallowed(text: str, position: int, end: int, keys: Collection[str]) -> int:
+    """Where a text or list that stands among the items really ends: before the first item that it runs into.
+
+    A stray bracket makes a list of all that follows; a stray quote, a text up to the quote of the next item's first key.
+    """
+    places = (found.start() + found[0].index("{") for found in _OBJECT.finditer(text, position + 1, end) if found[2] in keys)
+    quoted = text.rfind("{", position, end)
+    last = _OBJECT.match(text, quoted) if quoted > position else None
+    return next(places, quoted if last and last[2] in keys else end)
+
+
 def _next_item(lines: _Lines, position: int, keys: Collection[str]) -> int:
     """Where the item after a broken one begins."""
-    text, own = lines.text, _OBJECT.match(lines.text, position)
-    start = lines.start(position)
-    leads = _INDENT.match(text, start).end() >= position  # type: ignore[union-attr]
-    anything = len(text)
+    text, start = lines.text, lines.start(position)
+    leads = _past(_INDENT, text, start) >= position
     for found in _OBJECT.finditer(text, position + 1):
         begins = found.start() if found[1] is None else found.end(1)
-        if leads and found[1] is not None and begins - found.start() > position - start:
-            continue
-        if found[2] in keys or (own and found[2] == own[2]):
+        inside = leads and found[1] is not None and begins - found.start() > position - start
+        if found[2] in keys and not inside:
             return begins
-        anything = min(anything, begins)
-    return len(text) if keys else anything
+    return len(text)
+
+
+def _usual_keys(text: str, position: int) -> set[str]:
+    """The keys of the items after a position.
+
+    What is inside an item that can be read is passed over, so that most of the text found is whole items: the first key that
+    holds most of it begins them.
+    """
+    held: Counter[str] = Counter()
+    keys: dict[str, set[str]] = {}
+    while (found := _OBJECT.search(text, position)) and held.total() < _ENOUGH:
+        begins = found.start() if found[1] is None else found.end(1)
+        try:
+            value, position = _value(text, begins)
+        except (ValueError, RecursionError):
+            position = begins + 1
+            continue
+        held[found[2]] += position - begins
+        keys.setdefault(found[2], set()).update(value if isinstance(value, dict) else ())
+    return keys[held.most_common(1)[0][0]] if held else set()
 
 
 # Possessive (++, *+): a cell that does not end well is given up at once, not retried at each of its lengths.
@@ -163,10 +225,10 @@ def csv_rows(text: str) -> Iterator[tuple[int, dict[str, str]] | Broken]:
     Nothing can be read under a broken header. Linear in the text for a given number of columns.
     """
     lines = _Lines(text)
-    start = next((found.start() for found in re.finditer(r"[^\r\n]", text)), len(text))
+    start = len(text) - len(text.lstrip("\r\n"))
     header, position = _cells(lines, start, len(text))
-    if fault := _broken_header(lines, header, start, position):
-        yield fault
+    if broken := _broken_header(lines, header, start, position):
+        yield broken
         return
     while (start := position) < len(text):
         cells, position = _cells(lines, start, len(header))
@@ -175,16 +237,15 @@ def csv_rows(text: str) -> Iterator[tuple[int, dict[str, str]] | Broken]:
             continue
         if len(cells) != len(header) and not (cells and single):
             position = _next_row(lines, start, len(header))
-        if bad := lines.bad_byte(start, position):
-            yield Broken(bad.line, bad.message + ("" if len(cells) == len(header) else lines.left_out(start, position)))
-        elif len(cells) == len(header):
-            yield lines.number(start), dict(zip(header, cells, strict=True))
-        elif cells:
-            fault = f"{len(cells)} cells under a header of {len(header)}; quote cells that contain commas or line ends"
-            yield Broken(lines.number(start), fault + lines.left_out(start, position))
-        else:
-            fault = "invalid CSV, a quoted cell does not end; double the quotes inside it, and close it"
-            yield Broken(lines.number(start), fault + lines.left_out(start, position))
+        bad = lines.bad_byte(start, position)
+        if len(cells) == len(header):
+            yield bad or (lines.number(start), dict(zip(header, cells, strict=True)))
+            continue
+        least = "at least " if len(cells) > len(header) and not single else ""  # where `_cells` gave up
+        count = f"{least}{len(cells)} cells under a header of {len(header)}; quote cells that contain commas or line ends"
+        quote = "invalid CSV, a quoted cell does not end; double the quotes inside it, and close it"
+        line, message = (bad.line, bad.message) if bad else (lines.number(start), count if cells else quote)
+        yield Broken(line, message + lines.left_out(start, position))
 
 
 def _cells(lines: _Lines, position: int, most: int) -> tuple[list[str], int]:
@@ -203,8 +264,10 @@ def _cells(lines: _Lines, position: int, most: int) -> tuple[list[str], int]:
             return cells, position
         if text[position] in "\r\n":
             return cells, lines.after(position)
-        if text[position] == '"' or (len(cells) > most and position >= first):
+        if text[position] == '"':
             return [], position
+        if len(cells) > most and position >= first:
+            return cells, position
         position += 1
 
 

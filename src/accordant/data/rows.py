@@ -83,7 +83,7 @@ def check(
         UserError: the file is not there, or of an unknown kind, or a name in `map` is wrong.
     """
     found = _renamed(list(records(path)), map or {}, str(path))
-    opened = [_opened(record) if isinstance(record, Record) else record for record in found]
+    opened = [_of_one_kind(_opened(record), kind) if isinstance(record, Record) else record for record in found]
     recognised = Counter(recognise(row.fields) for some in opened if isinstance(some, list) for row in some)
     del recognised[None]
     usual = recognised.most_common(1)[0][0] if recognised else None
@@ -201,6 +201,19 @@ def _opened(record: Record) -> list[Record] | Complaint:
         return [Record(record.source, dict(want.present(row))) for row in shapes.opened(fields)]
     except Bad as bad:
         return Complaint(record.source, str(bad))
+
+
+def _of_one_kind(some: list[Record] | Complaint, wanted: type[Row] | None) -> list[Record] | Complaint:
+    """A record that holds rows of several kinds (Argilla's ratings and rankings) gives those that are wanted."""
+    if isinstance(some, Complaint):
+        return some
+    kinds = {of.__name__ for row in some if (of := recognise(row.fields))}
+    if len(kinds) < 2:
+        return some
+    if wanted is None:
+        choice = " or ".join(f"kind={name.lower()}" for name in sorted(kinds))
+        return Complaint(some[0].source, f"the record holds {' and '.join(sorted(kinds))} rows; say which to read: {choice}")
+    return [row for row in some if recognise(row.fields) is wanted] or some
 
 
 def write_jsonl(path: str | Path, rows: Iterable[Row]) -> None:

@@ -8,12 +8,12 @@ Left out: colours, which are the command line's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from accordant.data.template import Template, encode_all
-from accordant.types import Prompt, Rating, Row, Thumb, TokenPair, TokenRanking, Tokens
+from accordant.data.template import Encoded, Template, context_needed, encode_all
+from accordant.types import Rating, Row, Thumb, TokenPair, TokenRanking, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -37,10 +37,7 @@ def sequences(row: Row, template: Template) -> list[tuple[str, Tokens]]:
     Raises:
         UserError: the template cannot write the row (no chat template, an empty prompt).
     """
-    if isinstance(row, Rating):  # read as a thumb is; to see its tokens, no scale of ratings has to be known
-        row = Thumb(row.prompt, row.completion, up=True, source=row.source)
-    (encoded,), _ = encode_all([row], template)
-    match encoded:
+    match encoded := _encoded(row, template):
         case TokenPair():
             return [("chosen", encoded.chosen), ("rejected", encoded.rejected)]
         case TokenRanking():
@@ -55,12 +52,19 @@ def sequences(row: Row, template: Template) -> list[tuple[str, Tokens]]:
 
 
 def length(row: Row, template: Template) -> int:
-    """Context that the row needs, in tokens: its longest sequence, and one more than a prompt, for the answer.
+    """Context that the row needs, in tokens, as training counts it: of its longest sequence, see `template.context_needed`.
 
     Raises:
         UserError: the template cannot write the row.
     """
-    return max(len(tokens.ids) for _, tokens in sequences(row, template)) + isinstance(row, Prompt)
+    return context_needed(_encoded(row, template), template.encoder_decoder)
+
+
+def _encoded(row: Row, template: Template) -> Encoded:
+    if isinstance(row, Rating):  # read as a thumb is; to see its tokens, no scale of ratings has to be known
+        row = Thumb(row.prompt, row.completion, up=True, source=row.source)
+    (encoded,), _ = encode_all([row], template)
+    return encoded
 
 
 def pieces(tokens: Tokens, tokenizer: PreTrainedTokenizerBase) -> list[Piece]:
@@ -103,5 +107,15 @@ def _bracketed(piece: Piece) -> str:
 
 
 def visible(text: str) -> str:
-    """Line ends with a sign before them, so that a trained one is seen."""
-    return text.replace("\n", "\u21b5\n")
+    """Line ends with a sign before them, so that a trained one is seen; other control characters as signs alone.
+
+    Text that comes from elsewhere must not move the cursor, change colours or rename the window.
+    """
+    return text.translate(_SIGNS)
+
+
+_SIGNS: Mapping[int, str] = {
+    **{code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"},
+    **{code: f"\\x{code:x}" for code in range(0x7F, 0xA0)},
+    ord("\n"): "\u21b5\n",
+}

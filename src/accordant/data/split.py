@@ -57,6 +57,8 @@ def split(rows: Sequence[RowT], sizes: Mapping[str, int | float], seed: int) -> 
 def _count(name: str, size: int | float, total: int) -> int:
     if name == REST:
         raise UserError(f"{REST!r} is what the other splits leave; do not give its size ({size})")
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise UserError(f"split {name!r}: a split becomes a file of its name; write it with letters, digits, - and _ only")
     if isinstance(size, float):
         if not 0 < size < 1:
             raise UserError(f"split {name!r}: the share {size} is not between 0 and 1; for a number write an integer")

@@ -334,7 +334,7 @@ def encode_all(
     long: list[tuple[Source, int]] = []
     for row in rows:
         tokens = _encoder(row, template)(row)
-        length = _length(tokens, template.encoder_decoder)
+        length = context_needed(tokens, template.encoder_decoder)
         if length > template.max_length:
             long.append((row.source, length))
         else:
@@ -361,8 +361,8 @@ def _encoder(row: Row, template: Template) -> Callable[..., Encoded]:
     return encoders[type(row)]
 
 
-def _length(tokens: Encoded, apart: bool) -> int:
-    """Context that a row needs, in tokens; a prompt needs one more than its own, for the answer, unless it is read apart."""
+def context_needed(tokens: Encoded, apart: bool) -> int:
+    """In tokens; a prompt needs one more than its own, for the answer. `apart`: as of an encoder-decoder, its longer side."""
     match tokens:
         case Tokens(ids=ids, prompt_length=before):
             return max(before, len(ids) - before) if apart else len(ids)

@@ -84,6 +84,7 @@ def origins(name: str, path: str | Path, rows: int) -> list[Origin]:
 def load(
     name: str,
     path: str | Path,
+    /,
     *,
     map: Mapping[str, str] | None = None,
     style: str = "messages",
@@ -111,7 +112,7 @@ def load(
 
 
 def check(
-    name: str, path: str | Path, *, map: Mapping[str, str] | None = None, style: str = "messages", **options: Any
+    name: str, path: str | Path, /, *, map: Mapping[str, str] | None = None, style: str = "messages", **options: Any
 ) -> Loaded:
     """The good rows of a named source, a complaint about each bad one, and notes on what it passed over. See `load`."""
     if name not in SOURCES:

@@ -57,12 +57,13 @@ def fed(path: str | Path, *, level: str = "both", by: str = "mean", map: Map = N
     """
     one_of("fed", "level", level, ("turn", "dialogue", "both"))
     one_of("fed", "by", by, ("mean", "labeler"))
-    missing = 0
+    missing = others = 0
 
     def convert(fields: Fields) -> Iterator[dict[str, Any]]:
-        nonlocal missing
+        nonlocal missing, others
         of_turn = fields.get("response") is not None
         if level != "both" and of_turn != (level == "turn"):
+            others += 1
             return
         turns = _lines(want.text(fields, "context"))
         if of_turn:
@@ -80,7 +81,8 @@ def fed(path: str | Path, *, level: str = "both", by: str = "mean", map: Map = N
             yield {"prompt": turns, "completion": completion, "scores": scores, "labeler": labeler}
 
     found, complaints = rows.convert(path, convert, Rating, map, needs=("context", "annotations"))
-    return Loaded(found, complaints, passed_over(missing, 'single ratings are "N/A" and are taken as missing'))
+    notes = passed_over(others, f"items are not of the level {level!r} and are left out")
+    return Loaded(found, complaints, notes + passed_over(missing, 'single ratings are "N/A" and are taken as missing'))
 
 
 def _lines(dialogue: str) -> list[dict[str, str]]:

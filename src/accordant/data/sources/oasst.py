@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from accordant.data import rows
 from accordant.data.fields import Bad
@@ -35,6 +35,10 @@ class _Node:
     def rank(self) -> int | None:
         rank: int | None = self.fields.get("rank")
         return rank
+
+
+Left: TypeAlias = "dict[str, list[_Node]]"
+"""The messages that are left out, by the reason; those below them go with them."""
 
 
 def oasst(
@@ -67,7 +71,7 @@ def oasst(
     """
     one_of("oasst", "what", what, list(_KINDS))
     roots, complaints = _forest(path)
-    left: dict[str, int] = {}
+    left: Left = {}
 
     def refused(node: _Node) -> str:
         given = node.fields
@@ -88,7 +92,12 @@ def oasst(
             except Bad as bad:
                 complaints.append(Complaint(source, str(bad)))
     unranked = sum(_partly_ranked(node) for node in kept) if what == "rankings" else 0
-    notes = [f"{count} messages {why} and are left out with the replies to them" for why, count in sorted(left.items())]
+    unrated = sum(node.role == "assistant" and not _labels(node) for node in kept) if what == "ratings" else 0
+    notes = [
+        f"{len(nodes)} messages {why} and are left out with the {sum(map(_below, nodes))} replies to them"
+        for why, nodes in sorted(left.items())
+    ]
+    notes += [f"{unrated} assistant messages have no quality labels and are left out"] if unrated else []
     notes += [f"{unranked} replies were not ranked beside others that were and are left out"] if unranked else []
     return Loaded(found, complaints, tuple(notes))
 
@@ -203,32 +212,61 @@ def _assembled(flat: list[_Node]) -> tuple[list[_Node], list[Complaint]]:
         parent = node.fields.get("parent_id")
         if parent is None:
             roots.append(node)
-        elif str(parent) in by_id:
+        elif not _lost(node, by_id):
             by_id[str(parent)].replies.append(node)
         else:
             orphans.append(Complaint(node.source, f"answers the message {shown(parent)}, which is not in the file; add it"))
+    # Below an orphan, or in a circle: such messages hang on no first message, and must not vanish without a word.
+    told = {id(node) for root in roots for node in _all_of(root)} | {id(node) for node in by_id.values() if _lost(node, by_id)}
+    orphans += [
+        Complaint(node.source, "no first message is above it: what it answers is incomplete or goes in a circle; complete it")
+        for node in by_id.values()
+        if id(node) not in told
+    ]
     return roots, orphans
 
 
-def _walk(root: _Node, refused: Any, left: dict[str, int], best_only: bool) -> Iterator[_Node]:
+def _lost(node: _Node, by_id: Mapping[str, _Node]) -> bool:
+    parent = node.fields.get("parent_id")
+    return parent is not None and str(parent) not in by_id
+
+
+def _walk(root: _Node, refused: Callable[[_Node], str], left: Left, best_only: bool) -> Iterator[_Node]:
     """Every message that is kept, each with its turns, parents first, in the order of the file."""
-    waiting = [root]
+    waiting = _kept([root], refused, left)
     while waiting:
         node = waiting.pop()
-        why = refused(node)
-        if why:
-            left[why] = left.get(why, 0) + 1
-            continue
         node.turns = (*node.turns, {"role": node.role, "content": node.fields["text"]})
-        node.replies = [reply for reply in node.replies if not (gone := refused(reply)) or _count(left, gone)]
+        node.replies = _kept(node.replies, refused, left)
         yield node
         ranked = [reply.rank for reply in _ranked(node) if reply.rank is not None]
         for reply in reversed(node.replies):
             reply.turns = node.turns
-            if not (best_only and ranked and reply.rank != min(ranked)):
+            if best_only and ranked and reply.rank != min(ranked):
+                left.setdefault("are not the best of the ranked replies", []).append(reply)
+            else:
                 waiting.append(reply)
 
 
-def _count(left: dict[str, int], why: str) -> bool:
-    left[why] = left.get(why, 0) + 1
-    return False
+def _kept(nodes: Sequence[_Node], refused: Callable[[_Node], str], left: Left) -> list[_Node]:
+    kept = []
+    for node in nodes:
+        if why := refused(node):
+            left.setdefault(why, []).append(node)
+        else:
+            kept.append(node)
+    return kept
+
+
+def _below(node: _Node) -> int:
+    """How many messages answer it, and them."""
+    return sum(1 for _ in _all_of(node)) - 1
+
+
+def _all_of(root: _Node) -> Iterator[_Node]:
+    """The message and all below it."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += node.replies

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from accordant.data.files import Complaint, decode, existing, not_utf8
-from accordant.data.sources.loaded import Loaded
+from accordant.data.sources.loaded import Loaded, passed_over
 from accordant.types import Document, Prompt, Source, UserError
 
 
@@ -22,7 +22,8 @@ def text(path: str | Path) -> Loaded:
 def text_prompts(path: str | Path, *, words: int = 10) -> Loaded:
     """Plain text: the first words of each paragraph, to be continued; each beginning once.
 
-    Paragraphs of no more than `words` words are passed over, since nothing of them would be left to continue.
+    Paragraphs of no more than `words` words are passed over, since nothing of them would be left to continue; they are counted,
+    and so are those that begin as an earlier one does.
 
     Args:
         path: a text file with blank lines between its paragraphs.
@@ -34,13 +35,21 @@ def text_prompts(path: str | Path, *, words: int = 10) -> Loaded:
     if words < 1:
         raise UserError(f"text-prompts.words is {words}; a prompt needs at least 1")
     prompts: dict[str, Source] = {}
+    short = repeated = 0
     for source, paragraph in _paragraphs(path):
         split = paragraph.split()
-        if len(split) > words:
-            prompts.setdefault(" ".join(split[:words]), source)
+        beginning = " ".join(split[:words])
+        if len(split) <= words:
+            short += 1
+        elif beginning in prompts:
+            repeated += 1
+        else:
+            prompts[beginning] = source
     if not prompts:
         raise UserError(f"{path}: no paragraph has more than {words} words; set `words` lower")
-    return Loaded([Prompt(beginning, source) for beginning, source in prompts.items()])
+    notes = passed_over(short, f"paragraphs have no more than {words} words and are left out")
+    notes += passed_over(repeated, "paragraphs begin as an earlier one and are left out")
+    return Loaded([Prompt(beginning, source) for beginning, source in prompts.items()], (), notes)
 
 
 def prompts(path: str | Path) -> Loaded:
