@@ -246,3 +246,12 @@ def test_rows_without_pairs_share_nothing_and_nothing_is_said(start: dict[str, s
     result = run_stage("reward_classifier", tmp_path / "rm", model=start, data=str(labelled(tmp_path / "rows.jsonl")))
     assert result["shared_prompts"] is False
     assert "prompt" not in (tmp_path / "rm" / "log.txt").read_text()
+
+
+def test_prompts_to_validate_on_that_are_trained_on_are_said(start: dict[str, str], tmp_path: Path) -> None:
+    rows, own = pairs(tmp_path / "pairs.jsonl"), tmp_path / "own.jsonl"
+    write_rows(own, [{"prompt": "what colour is tar?", "chosen": " black", "rejected": " not black"}])
+    for name, held, said in (("same", rows, True), ("own", own, False)):
+        run_stage("reward_pairwise", tmp_path / name, model=start, data=str(rows), validation=str(held), max_steps=1)
+        log = (tmp_path / name / "log.txt").read_text()
+        assert (f"6 prompts to validate on are trained on as well, such as {rows}:1 = {rows}:1" in log) == said

@@ -22,7 +22,6 @@ from accordant.types import Document, Labelled, Row, Source, UserError
 RowT = TypeVar("RowT", bound=Row)
 
 REST = "train"
-_NAMED = 20  # prompts that an error lists before it only counts
 
 
 def split(rows: Sequence[RowT], sizes: Mapping[str, int | float], seed: int) -> dict[str, list[RowT]]:
@@ -89,19 +88,8 @@ def duplicates(rows: Sequence[Row]) -> list[tuple[Source, ...]]:
     return [tuple(sources) for sources in places.values() if len(sources) > 1]
 
 
-def check_disjoint(a: Sequence[Row], b: Sequence[Row], names: tuple[str, str] = ("a", "b")) -> None:
-    """Make sure that no prompt of `a` is in `b`.
-
-    Raises:
-        UserError: some are: up to 20 are named with both places, and all are counted.
-    """
+def in_both(a: Sequence[Row], b: Sequence[Row]) -> list[tuple[Source, Source]]:
+    """The prompts that are in `a` and in `b`, each by its first place in either, in the order of `a`."""
     there = {key(row): row.source for row in reversed(b)}
-    shared: dict[str, str] = {}
-    for row in a:
-        text = key(row)
-        if text in there and text not in shared:
-            shared[text] = f"  {row.source} and {there[text]}: {text if len(text) <= 60 else text[:57] + '...'}"
-    if shared:
-        more = [f"  and {len(shared) - _NAMED} more"] if len(shared) > _NAMED else []
-        head = f"{len(shared)} prompts are in {names[0]} and in {names[1]}; take them out of one"
-        raise UserError("\n".join([head, *list(shared.values())[:_NAMED], *more]))
+    here = {key(row): row.source for row in reversed(a)}
+    return [(here[text], there[text]) for text in dict.fromkeys(key(row) for row in a) if text in there]

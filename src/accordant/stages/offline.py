@@ -26,6 +26,7 @@ from accordant.config import REQUIRED, Config, knob
 from accordant.data.origin import about_data
 from accordant.data.ratings import Scale
 from accordant.data.rows import read
+from accordant.data.split import in_both
 from accordant.data.template import LongRows, Template, encode_all, ensure_pad
 from accordant.models.checkpoint import ancestry, copy_weights, load_state, put_weights, save_checkpoint, save_state
 from accordant.models.generate import add_stop
@@ -118,7 +119,7 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
     folder.note(_counted(items, long))
     if said := algo.check(items, cfg.algo):
         folder.note(said)
-    held = _held(cfg, folder, algo, template)
+    held = _held(cfg, folder, algo, template, rows)
     trainer = Trainer(cfg, folder, algo, model, items, held)
     for said in filter(None, (trainer.about_prompts(), trainer.about_packing())):
         folder.note(said)
@@ -142,11 +143,17 @@ def run(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, name: str) ->
     }  # fmt: skip
 
 
-def _held(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, template: Template) -> list[Item]:
+def _held(cfg: OfflineConfig, folder: StageFolder, algo: ModuleType, template: Template, trained: Sequence[Row]) -> list[Item]:
     """The rows to validate on: they, too, have to say something to the algorithm, or any weights would be the best."""
     if cfg.validation is None:
         return []
-    held, long = encode_all(read_rows(cfg.validation, algo), template, cfg.on_long)
+    rows = read_rows(cfg.validation, algo)
+    if shared := in_both(rows, trained):
+        folder.note(
+            f"{len(shared)} prompts to validate on are trained on as well, such as {shared[0][0]} = {shared[0][1]}: the "
+            "validation figures will flatter; `accordant prepare` splits by prompt"
+        )
+    held, long = encode_all(rows, template, cfg.on_long)
     folder.note(f"{_counted(held, long)} to validate")
     try:
         said = algo.check(held, cfg.algo)
