@@ -87,8 +87,8 @@ def test_harmlessness_pairs_are_split_by_prompt_and_measured_beside_the_rule(tmp
     assert not prompts[2] & (prompts[0] | prompts[1])
     assert not prompts[0] & prompts[1]
     assert found["rule"] == pytest.approx(0.56, abs=0.06)  # the rule's own error on 290 pairs is 0.03
-    # LOG.md: whether the rule is beaten is within the interval; that the model is no coin is not asserted by one seed alone.
-    assert found["seed 0"]["accuracy"] > 0.45
+    # Five seeds beat the rule by little (LOG.md), one seed need not; but it is more than a coin.
+    assert found["seed 0"]["accuracy"] > 0.52
 
 
 def test_one_model_of_many_attributes_beats_the_mean_rating_of_some(tmp_path: Path, script) -> None:
@@ -97,15 +97,17 @@ def test_one_model_of_many_attributes_beats_the_mean_rating_of_some(tmp_path: Pa
     assert len(found) == 20
     assert {row["n"] for row in found.values()} <= set(range(115, 376))
     verdicts = [row["verdict"] for row in found.values()]
-    assert verdicts.count("better") >= 1
-    assert verdicts.count("worse") <= 2
+    assert verdicts.count("better") >= 6  # 12 in LOG.md
+    assert verdicts.count("worse") <= 1
 
 
 def test_rankings_are_learnt_whole_and_as_pairs(tmp_path: Path, script) -> None:
     usr = script("usr_losses")
-    found = usr.measure(arguments(tmp_path / "usr", losses=["kwise", "pairwise"], contexts=2, seeds=1, epochs=3.0, lr=2e-4), DATA)
+    found = usr.measure(
+        arguments(tmp_path / "usr", losses=["kwise", "pairwise"], contexts=2, seeds=1, epochs=3.0, lr=2e-4), DATA
+    )
     assert found["contexts"] == 20
-    assert found["kwise"]["low"] > 0.5
+    assert found["kwise"]["accuracy"] > 0.55
     assert found["pairwise"]["low"] > 0.5
 
 
@@ -113,4 +115,4 @@ def test_folds_hold_whole_groups_and_are_of_like_size(script) -> None:
     groups = np.repeat(np.arange(40), np.tile([1, 2, 3, 6], 10)).tolist()
     fold = script("encoders").folds(groups, 5, seed=3)
     assert all(len({fold[i] for i, g in enumerate(groups) if g == group}) == 1 for group in range(40))
-    assert np.ptp(np.bincount(fold)) <= 6
+    assert np.ptp(np.bincount(fold, minlength=5)) <= 6
