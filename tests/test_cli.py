@@ -242,8 +242,10 @@ def test_control_c_says_how_to_go_on(llama_folder: Path, out: Path, tmp_path: Pa
     rows = chats(tmp_path / "rows.jsonl")
     words = ["sft", f"model.path={llama_folder}", f"data={rows}", "rows_per_step=1", "save_every=1", "epochs=60", "--out", out]
     process = subprocess.Popen(
-        [sys.executable, "-m", "accordant.cli", *map(str, words)], stderr=subprocess.PIPE, text=True, env=os.environ
-    )
+        [sys.executable, "-m", "accordant.cli", *map(str, words)], stderr=subprocess.PIPE, text=True, env=os.environ,
+        # Where the tests themselves run in the background of a shell, their children would be deaf to it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     state = out / "sft" / "state.pt"
     while not state.is_file() and process.poll() is None:
         time.sleep(0.01)
