@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.feedback.payload import GRADES, check
+from accordant.feedback.payload import check
 from accordant.feedback.schema import TASKS
+from accordant.stats.grades import GRADES
 from accordant.types import UserError
 
 IDS = (3, 1, 4)

@@ -66,11 +66,15 @@ def require(fields: Fields, needs: Sequence[str]) -> None:
     raise Bad(f"{lacks} {'is' if len(missing) == 1 else 'are'} missing; the fields are {sorted(fields)}{hint}")
 
 
-def text(fields: Fields, name: str) -> str:
-    """A string that is not blank."""
+def _given(fields: Fields, name: str) -> Any:
     if name not in fields:
         raise Bad(f"`{name}` is missing; the fields are {sorted(fields)}")
-    return _text(fields[name], name)
+    return fields[name]
+
+
+def text(fields: Fields, name: str) -> str:
+    """A string that is not blank."""
+    return _text(_given(fields, name), name)
 
 
 def _text(value: object, name: str) -> str:
@@ -116,9 +120,7 @@ def flag(fields: Fields, name: str, default: bool | None) -> bool:
     """True or false; the default where the field is absent, unless that is None."""
     if name not in fields and default is not None:
         return default
-    if name not in fields:
-        raise Bad(f"`{name}` is missing; the fields are {sorted(fields)}")
-    value = fields[name]
+    value = _given(fields, name)
     if not isinstance(value, bool):
         raise Bad(f"`{name}` must be true or false, found {shown(value)}")
     return value
@@ -126,9 +128,7 @@ def flag(fields: Fields, name: str, default: bool | None) -> bool:
 
 def integer(fields: Fields, name: str, least: int) -> int:
     """A whole number from `least` up."""
-    if name not in fields:
-        raise Bad(f"`{name}` is missing; the fields are {sorted(fields)}")
-    found = _integer(fields[name], name)
+    found = _integer(_given(fields, name), name)
     if found < least:
         raise Bad(f"`{name}` is {found}; it must be at least {least}")
     return found
@@ -166,9 +166,7 @@ def scores(fields: Fields, name: str) -> dict[str, float]:
 
 def sequence(fields: Fields, name: str) -> list[Any]:
     """A list."""
-    if name not in fields:
-        raise Bad(f"`{name}` is missing; the fields are {sorted(fields)}")
-    found = fields[name]
+    found = _given(fields, name)
     if not isinstance(found, list):
         raise Bad(f"`{name}` must be a list, found {shown(found)}")
     return found

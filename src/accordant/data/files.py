@@ -13,7 +13,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,6 +24,7 @@ from accordant.data.recover import Broken, csv_rows, json_items, marked
 from accordant.types import Source, UserError
 
 HUB = "hub:"
+_NAMED = 20  # lines that a message holds before it only counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,11 @@ def _record(source: Source, value: object) -> Found:
     if isinstance(value, dict):
         return Record(source, value)
     return Complaint(source, f'expected an object such as {{"prompt": ...}}, found {shown(value)}')
+
+
+def first_few(lines: Sequence[str]) -> list[str]:
+    """The first 20 of what is wrong, and how many more there are: a message names, and then it counts."""
+    return [*lines[:_NAMED], *([f"and {len(lines) - _NAMED} more"] if len(lines) > _NAMED else [])]
 
 
 def shown(value: object) -> str:

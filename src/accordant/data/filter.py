@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from accordant.data.files import first_few
 from accordant.types import Document, Labelled, Pair, Prompt, PromptText, Ranking, Row, Source, Thumb, UserError
 
 Scorer: TypeAlias = "Callable[[Sequence[str]], Sequence[float]]"
 """One number for each text, higher is worse; UserError for a text that it cannot read."""
 
 _AT_ONCE = 256  # texts handed to the scorer
-_NAMED = 20  # rows that an error lists before it only counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,5 @@ def _refused(rows: Sequence[Row], texts: Sequence[tuple[int, str]], score: Score
 
 
 def _say(failed: dict[Source, str], total: int) -> str:
-    lines = [f"{len(failed)} of {total} rows cannot be scored; judge them in parts with --window 100, or shorten them"]
-    lines += [f"  {source}: {reason}" for source, reason in list(failed.items())[:_NAMED]]
-    return "\n".join(lines + ([f"  and {len(failed) - _NAMED} more"] if len(failed) > _NAMED else []))
+    what = f"{len(failed)} of {total} rows cannot be scored; judge them in parts with --window 100, or shorten them"
+    return "\n  ".join([what, *first_few([f"{source}: {reason}" for source, reason in failed.items()])])

@@ -18,14 +18,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from accordant.data.files import Record, records, shown
+from accordant.data.files import Record, first_few, records, shown
+from accordant.stats.grades import MARGINS
 from accordant.types import Pair, Row, UserError
 
+# The paper's last grade has two names.
 SCALES: Mapping[str, Mapping[str, float]] = {
-    "small": {"significantly": 1.0, "better": 2 / 3, "slightly": 1 / 3, "negligibly": 0.0, "unsure": 0.0},
-    "large": {"significantly": 3.0, "better": 2.0, "slightly": 1.0, "negligibly": 0.0, "unsure": 0.0},
+    name: {**margins, "unsure": margins["negligibly"]} for name, margins in MARGINS.items()
 }
-_NAMED = 20  # rows that an error lists before it only counts
 
 
 def graded(
@@ -49,10 +49,9 @@ def graded(
         margin = _margin(grade, SCALES[scale])
         margins.append(margin or 0.0)
         if margin is None:
-            bad.append(f"  {row.source}: {_hint(grade)}")
+            bad.append(f"{row.source}: {_hint(grade)}")
     if bad:
-        more = [f"  and {len(bad) - _NAMED} more"] if len(bad) > _NAMED else []
-        raise UserError("\n".join([f"{len(bad)} of {len(rows)} rows have no known grade", *bad[:_NAMED], *more]))
+        raise UserError("\n  ".join([f"{len(bad)} of {len(rows)} rows have no known grade", *first_few(bad)]))
     for row, margin in zip(rows, margins, strict=True):
         assert isinstance(row, Pair)
         yield replace(row, margin=margin)

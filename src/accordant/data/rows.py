@@ -38,7 +38,7 @@ from typing import Any, TypeVar
 from accordant.data import fields as want
 from accordant.data import shapes
 from accordant.data.fields import Bad, Fields
-from accordant.data.files import Complaint, Found, Record, records
+from accordant.data.files import Complaint, Found, Record, first_few, records
 from accordant.data.kinds import (
     KNOWN_FIELDS,
     PARSERS,
@@ -52,8 +52,6 @@ from accordant.data.kinds import (
 from accordant.types import Rating, Row, Source, UserError
 
 RowT = TypeVar("RowT", bound=Row)
-
-_NAMED = 20  # complaints that an error lists before it only counts
 
 
 def read(path: str | Path, kind: type[RowT] | None = None, map: Mapping[str, str] | None = None) -> list[RowT]:
@@ -134,10 +132,8 @@ def all_good(path: str | Path, rows: list[RowT], complaints: Sequence[Complaint]
     """
     if complaints:
         bad = sum(complaint.rows for complaint in complaints)
-        lines = [f"{path}: {bad} of {len(rows) + bad} rows are bad"]
-        lines += [f"  {complaint}" for complaint in complaints[:_NAMED]]
-        lines += [f"  and {len(complaints) - _NAMED} more"] if len(complaints) > _NAMED else []
-        raise UserError("\n".join(lines))
+        named = first_few([str(complaint) for complaint in complaints])
+        raise UserError("\n  ".join([f"{path}: {bad} of {len(rows) + bad} rows are bad", *named]))
     if not rows:
         raise UserError(f"{path}: there are no rows in it; write at least one")
     return rows

@@ -27,6 +27,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from accordant.data.chat import ChatFormat
+from accordant.data.files import first_few
 from accordant.data.ratings import Scale
 from accordant.stats.rankings import levels
 from accordant.types import (
@@ -60,7 +61,6 @@ RowT = TypeVar("RowT", bound=Row)
 # A completion is tokenised behind one of these, and the anchor's own ids are taken off again. Several, because an
 # anchor may be unknown to a vocabulary, or merge with the text behind it ("\n" and "\n" do, in many).
 _ANCHORS = ("\n", ":", "a", "0")
-_NAMED = 20  # rows that a message names before it only counts
 
 
 def ensure_pad(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -313,9 +313,8 @@ class LongRows:
         return len(self.rows)
 
     def __str__(self) -> str:
-        named = [f"{source} ({length} tokens)" for source, length in self.rows[:_NAMED]]
-        more = [f"and {self.count - _NAMED} more"] if self.count > _NAMED else []
-        return f"{self.count} rows over {self.limit} tokens: " + ", ".join(named + more)
+        named = first_few([f"{source} ({length} tokens)" for source, length in self.rows])
+        return f"{self.count} rows over {self.limit} tokens: " + ", ".join(named)
 
 
 def encode_all(

@@ -11,13 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from accordant.feedback.answers import Said
+from accordant.stats.grades import MARGINS
 from accordant.types import Chat, Pair, Prompt, Ranking, Rating, Row, Source, Thumb
-
-MARGINS: Mapping[str, Mapping[str, float]] = {
-    "small": {"significantly": 1.0, "better": 2 / 3, "slightly": 1 / 3, "negligibly": 0.0},
-    "large": {"significantly": 3.0, "better": 2.0, "slightly": 1.0, "negligibly": 0.0},
-}
-"""Grades as margins (Touvron et al. 2023, arXiv 2307.09288, table 27)."""
 
 
 def rows(answers: Iterable[Said], margins: str | None = None) -> dict[str, list[Row]]:

@@ -19,10 +19,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from accordant.stats.grades import GRADES
 from accordant.types import UserError
-
-GRADES = ("significantly", "better", "slightly", "negligibly")
-"""How much better (Touvron et al. 2023, arXiv 2307.09288, section 3.2.1)."""
 
 SCALE = range(1, 6)
 LONGEST = 100_000  # characters of a text that a labeler writes

@@ -43,6 +43,22 @@ def trunk_arguments(trunk: nn.Module, mask: Tensor) -> dict[str, Tensor]:
     return arguments
 
 
+def require_pair(path: str, module: nn.Module, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raises UserError for a tokenizer with more tokens than the model has."""
+    size = base_of(module).get_output_embeddings().weight.shape[0]
+    if len(tokenizer) > size:
+        raise UserError(f"{path}: the tokenizer has {len(tokenizer)} tokens, the model only {size}: not a pair")
+
+
+def require_same_logits(path: str, module: nn.Module, ours: Tensor, theirs: Tensor) -> None:
+    """Raises UserError where logits from hidden states are not those that the model gives by itself."""
+    if not torch.allclose(ours, theirs, atol=1e-4, rtol=1e-3):
+        raise UserError(
+            f"{path}: {type(base_of(module)).__name__} changes its logits behind the language-model head in a way "
+            "that is not known here; its log-probabilities would be wrong"
+        )
+
+
 def context_of(config: Any) -> int:
     """Longest text in tokens, 0 where the configuration states no limit."""
     return int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or 0)
@@ -74,9 +90,7 @@ class LanguageModel:
         """Load weights and tokenizer, with new tokens if given; `precision` given (by a resumed run) is not measured."""
         tokenizer = load_tokenizer(cfg.path, cfg.trust_remote_code)
         module = load_causal(cfg, seed, new and partial(extend, tokenizer=tokenizer, new=new))
-        size = base_of(module).get_output_embeddings().weight.shape[0]
-        if len(tokenizer) > size:
-            raise UserError(f"{cfg.path}: the tokenizer has {len(tokenizer)} tokens, the model only {size}: not a pair")
+        require_pair(cfg.path, module, tokenizer)
         # In float32, so that what is judged is the formula and not bfloat16's rounding.
         cls(module, tokenizer, "float32").check_head(cfg.path)
         return cls(module, tokenizer, precision or resolve(cfg.precision, module), FrozenRows.of(module, tokenizer, new))
@@ -136,8 +150,4 @@ class LanguageModel:
         with autocast(self.precision):
             theirs = self.module(input_ids=ids, **trunk_arguments(self.trunk, mask)).logits.float()
         self.module.train(training)
-        if not torch.allclose(ours, theirs, atol=1e-4, rtol=1e-3):
-            raise UserError(
-                f"{path}: {type(base_of(self.module)).__name__} changes its logits behind the language-model head in a way "
-                "that is not known here; its log-probabilities would be wrong"
-            )
+        require_same_logits(path, self.module, ours, theirs)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from accordant.models.language import LanguageModel, autocast
-from accordant.models.shared import BLOCKED, TOLERANCE
+from accordant.models.shared import TOLERANCE
 from accordant.ops.batching import pad_rows
+from accordant.ops.masked import attention_bias
 from accordant.ops.packing import pack_rows
 from accordant.types import Tokens
 
@@ -29,8 +30,7 @@ def packed_hidden(model: LanguageModel, ids: Tensor, mask: Tensor, into: Tensor)
         (N, L, H); in the padding of the plain rows it means nothing.
     """
     rows = pack_rows(ids, mask, into)
-    allowed = rows.attention()
-    bias = torch.zeros(allowed.shape, device=ids.device).masked_fill_(~allowed, BLOCKED)
+    bias = attention_bias(rows.attention())
     with autocast(model.precision):
         out = model.trunk(input_ids=rows.ids, attention_mask=bias, position_ids=rows.positions, use_cache=False)
     return rows.unpack(out.last_hidden_state)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from accordant.models.language import autocast, base_of
+from accordant.models.language import autocast, base_of, require_pair, require_same_logits
 from accordant.models.load import ModelConfig, device, load_seq2seq, load_tokenizer
 from accordant.models.new_tokens import FrozenRows, NewTokens, extend
 from accordant.models.precision import Precision, resolve
@@ -52,9 +52,7 @@ class Seq2SeqModel:
                 f"{cfg.path}: config.json names no decoder_start_token_id, so an answer has nothing to begin with; add it (T5 "
                 "uses the padding token's id)"
             )
-        size = base_of(module).get_output_embeddings().weight.shape[0]
-        if len(tokenizer) > size:
-            raise UserError(f"{cfg.path}: the tokenizer has {len(tokenizer)} tokens, the model only {size}: not a pair")
+        require_pair(cfg.path, module, tokenizer)
         cls(module, tokenizer, "float32").check_head(cfg.path)
         return cls(module, tokenizer, precision or resolve(cfg.precision, module), FrozenRows.of(module, tokenizer, new))
 
@@ -124,11 +122,7 @@ class Seq2SeqModel:
         with autocast(self.precision):
             theirs = base_of(self.module)(input_ids=ids, attention_mask=mask.long(), labels=ids).logits.float()
         self.module.train(training)
-        if not torch.allclose(ours, theirs, atol=1e-4, rtol=1e-3):
-            raise UserError(
-                f"{path}: {type(base_of(self.module)).__name__} changes its logits around the language-model head in a way "
-                "that is not known here; its log-probabilities would be wrong"
-            )
+        require_same_logits(path, self.module, ours, theirs)
 
 
 def _gathered(ids: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

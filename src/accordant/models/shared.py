@@ -23,6 +23,7 @@ from transformers import AttentionInterface
 from accordant.models.language import autocast, trunk_of
 from accordant.models.scalar import ScalarModel
 from accordant.ops.batching import pad_rows
+from accordant.ops.masked import attention_bias
 from accordant.ops.ragged import Segments, join_rows, ragged_attention
 from accordant.ops.shared_prompt import share_prompts
 from accordant.types import Tokens
@@ -31,10 +32,6 @@ Answers: TypeAlias = "tuple[Tokens, ...]"
 """The answers to one prompt, each with the prompt before it."""
 
 TOLERANCE = 1e-4  # of scores in float32, absolute and relative: far above rounding, far below what training can use
-
-# An additive mask is understood by every attention implementation; a boolean one is silently added as 0 and 1 by the eager one.
-# The lowest bfloat16 and not float32's, which autocast would round to -inf: no kernel has to get -inf - -inf right.
-BLOCKED = torch.finfo(torch.bfloat16).min
 
 
 def shared_logits(model: ScalarModel, ids: Tensor, mask: Tensor, prompt_length: Tensor) -> Tensor:
@@ -54,8 +51,7 @@ def shared_logits(model: ScalarModel, ids: Tensor, mask: Tensor, prompt_length: 
 
 def _padded_logits(model: ScalarModel, ids: Tensor, mask: Tensor, prompt_length: Tensor) -> Tensor:
     rows = share_prompts(ids, mask, prompt_length)
-    allowed = rows.attention()
-    bias = torch.zeros(allowed.shape, device=ids.device).masked_fill_(~allowed, BLOCKED)
+    bias = attention_bias(rows.attention())
     with autocast(model.precision):
         out = trunk_of(model.module)(input_ids=rows.ids, attention_mask=bias, position_ids=rows.positions, use_cache=False)
     return model.score_at(out.last_hidden_state, rows.last).transpose(0, 1).flatten(0, 1)

@@ -64,6 +64,19 @@ def last_index(mask: Tensor) -> Tensor:
     return torch.where(mask, positions, -1).amax(dim=1)
 
 
+# The lowest bfloat16 and not float32's, which autocast would round to -inf: no kernel has to get -inf - -inf right.
+BLOCKED = torch.finfo(torch.bfloat16).min
+
+
+def attention_bias(allowed: Tensor) -> Tensor:
+    """What is added to attention scores, float32: 0 where a query may look, `BLOCKED` where it may not.
+
+    Every attention implementation understands an additive mask; the eager one silently adds a boolean one as 0 and 1.
+    """
+    is_mask(allowed=allowed)
+    return torch.zeros(allowed.shape, device=allowed.device).masked_fill_(~allowed, BLOCKED)
+
+
 def position_ids(mask: Tensor) -> Tensor:
     """Positions that count real tokens only, so that left-padded rows see the same positions as unpadded ones.
 

@@ -16,14 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from accordant.ops.checks import is_mask, same_shape
+from accordant.ops.masked import BLOCKED
 
 Segments: TypeAlias = "tuple[tuple[int, tuple[int, ...]], ...]"
 """For each prompt in turn: its tokens, and those of each of its answers."""
 
 BLOCK = 256  # queries at a time: what lies above the diagonal is skipped in steps of this size
-
-# The lowest bfloat16 and not float32's, which autocast would round to -inf.
-_BLOCKED = torch.finfo(torch.bfloat16).min
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def ragged_attention(
         key, value = key.repeat_interleave(repeats, 0), value.repeat_interleave(repeats, 0)
     sizes = [size for prompt, answers in segments for size in (prompt, *answers)]
     widest = max(prompt + max(answers, default=0) for prompt, answers in segments)
-    bias = torch.full((widest, widest), _BLOCKED, dtype=query.dtype, device=query.device).triu(1)
+    bias = torch.full((widest, widest), BLOCKED, dtype=query.dtype, device=query.device).triu(1)
     parts = iter(zip(*(torch.split(x, sizes, 1) for x in (query, key, value)), strict=True))
     out: list[Tensor] = []
     for _, answers in segments:

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from accordant.config import REQUIRED, Config, knob
 from accordant.data import sources
+from accordant.data.files import first_few
 from accordant.data.origin import UNKNOWN, write_origins
 from accordant.data.rows import all_good, write_jsonl
 from accordant.data.split import duplicates, split
 from accordant.stages.folder import StageFolder
 from accordant.types import UserError
 
-_NAMED = 20  # bad rows that are named before they are only counted
 _COUNTED = ("rows", "duplicates", "bad_rows", "passed_over")  # the result's names beside those of splits
 
 
@@ -60,6 +60,5 @@ def run(cfg: PrepareConfig, folder: StageFolder, algo: ModuleType | None, name: 
     for note in found.notes:
         folder.note(note)
     if dropped:
-        more = [f"and {len(dropped) - _NAMED} more"] if len(dropped) > _NAMED else []
-        folder.note("\n    ".join([f"left out: {bad} bad rows", *map(str, dropped[:_NAMED]), *more]))
+        folder.note("\n    ".join([f"left out: {bad} bad rows", *first_few([str(complaint) for complaint in dropped])]))
     return result
