@@ -118,6 +118,7 @@ class Pair:
     margin: float = 0.0
     weight: float = 1.0
     tie: bool = False
+    labeler: str = "?"
     source: Source = MADE
 
 

@@ -112,6 +112,8 @@ def test_repeated_rows() -> None:
         ([Pair("q", "a", "b"), Pair("q", "b", "a"), Pair("q", "b", "a", weight=2.0)], [2]),
         ([Pair("q", "a", "b"), Pair("r", "b", "a")], []),
         ([Pair("q", "a", "b"), Pair("q", "b", "a", tie=True)], []),
+        ([Pair("q", "a", "b", labeler="ana"), Pair("q", "b", "a", labeler="bo")], []),
+        ([Pair("q", "a", "b", labeler="ana"), Pair("q", "b", "a", labeler="ana")], [2]),
         ([Ranking("q", ("a", "b"), ((0,), (1,)), (), "ana"), Ranking("q", ("b", "a"), ((0,), (1,)), (), "ana")], [2]),
         ([Ranking("q", ("a", "b"), ((0,), (1,)), (), "ana"), Ranking("q", ("b", "a"), ((0,), (1,)), (), "bo")], []),
         ([Ranking("q", ("a", "b"), ((0,),), (1,)), Ranking("q", ("a", "b"), ((1,), (0,)))], [2]),

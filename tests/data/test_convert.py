@@ -114,6 +114,73 @@ def test_a_consensus_without_a_majority_is_counted_and_ties_can_have_one() -> No
         convert([*split, *tied], "pairs", Rules(consensus=True))
 
 
+def test_pairs_of_several_labelers_become_one_whatever_order_they_were_shown_in() -> None:
+    votes = [
+        Pair("q", "a", "b", margin=1.0, labeler="ana"),
+        Pair("q", "a", "b", margin=0.5, weight=3.0, labeler="bo"),
+        Pair("q", "b", "a", margin=9.0, weight=9.0, labeler="cy"),  # the other way round
+        Pair("q", "b", "a", margin=7.0, labeler="ana"),  # ana changes her mind: the first counts
+        Pair("r", "a", "b", labeler="ana"),  # the same answers to another question
+    ]
+    made = convert(votes, "pairs", Rules(consensus=True))
+    one, other = made.rows
+    assert one == Pair("q", "a", "b", margin=0.75, weight=pytest.approx(2 / 3 * 2.0), labeler="consensus")
+    assert other == Pair("r", "a", "b", labeler="ana")
+    assert made.dropped == {"second pairs of one item by one labeler": 1}
+
+
+def test_pairs_without_a_majority_are_counted_and_a_tie_is_a_vote() -> None:
+    def votes(prompt: str, *said: str) -> list[Pair]:
+        sides = {">": ("a", "b", False), "<": ("b", "a", False), "=": ("b", "a", True)}
+        found = [sides[vote] for vote in said]
+        return [Pair(prompt, one, two, tie=tie, labeler=str(i)) for i, (one, two, tie) in enumerate(found)]
+
+    rows = [*votes("split", ">", "<", "="), *votes("tied", "=", ">", "="), *votes("half", ">", "<")]
+    made = convert(rows, "pairs", Rules(ties="keep", consensus=True))
+    (tie,) = made.rows
+    assert isinstance(tie, Pair)
+    assert (tie.prompt, tie.tie, {tie.chosen, tie.rejected}, tie.weight) == ("tied", True, {"a", "b"}, pytest.approx(2 / 3))
+    assert made.dropped == {"without a majority": 2}
+    with pytest.raises(UserError, match=r"2 without a majority; 1 tied"):
+        convert(rows, "pairs", Rules(consensus=True))
+    # Unnamed rows are each somebody's; without the option nothing is put together.
+    unnamed = [Pair("q", "a", "b"), Pair("q", "a", "b"), Pair("q", "b", "a")]
+    assert [row.weight for row in convert(unnamed, "pairs", Rules(consensus=True)).rows] == [pytest.approx(2 / 3)]
+    assert len(convert(unnamed, "pairs").rows) == 3
+
+
+def test_a_consensus_of_pairs_comes_before_what_is_made_of_them() -> None:
+    beats = [("a", "b"), ("b", "c"), ("a", "c")]
+    rows = [Pair("q", *pair, labeler=name) for name in "xyz" for pair in beats] + [Pair("q", "c", "a", labeler="w")]
+    assert convert(rows, "kwise", Rules(consensus=True)).rows == (Ranking("q", ("a", "b", "c"), ((0,), (1,), (2,))),)
+    with pytest.raises(UserError, match="contradict"):
+        convert(rows, "kwise")
+
+
+@given(st.lists(st.tuples(st.sampled_from("pq"), st.sampled_from("<>=")), min_size=1, max_size=12), st.booleans())
+def test_a_consensus_of_pairs_is_the_count_of_votes(votes: list[tuple[str, str]], swap: bool) -> None:
+    """Against plain counting, with half of the labelers shown the answers the other way round."""
+    rows = []
+    for i, (prompt, vote) in enumerate(votes):
+        better = ("b", "a") if vote == "<" or (vote == "=" and swap and i % 2) else ("a", "b")
+        rows.append(Pair(prompt, *better, tie=vote == "=", labeler=str(i)))
+    expected = {}
+    for prompt in dict.fromkeys(prompt for prompt, _ in votes):
+        own = [vote for p, vote in votes if p == prompt]
+        best = max("<>=", key=own.count)
+        if own.count(best) > len(own) / 2:
+            expected[prompt] = (best, own.count(best) / len(own))
+    if not expected:
+        with pytest.raises(UserError, match="without a majority"):
+            convert(rows, "pairs", Rules(ties="keep", consensus=True))
+        return
+    made = convert(rows, "pairs", Rules(ties="keep", consensus=True)).rows
+    assert {row.prompt: ("=" if row.tie else ">" if row.chosen == "a" else "<") for row in made} == {
+        prompt: best for prompt, (best, _) in expected.items()
+    }
+    assert {row.prompt: pytest.approx(row.weight) for row in made} == {prompt: share for prompt, (_, share) in expected.items()}
+
+
 def test_answers_that_most_labelers_reject_can_be_excluded() -> None:
     item = [
         Ranking("q", ABC, ((0,), (1,)), (2,), labeler="ana"),

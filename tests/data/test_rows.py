@@ -352,7 +352,7 @@ KINDS = {
     Document: st.builds(Document, texts),
     Chat: st.builds(Chat, prompts, texts),
     Labelled: st.builds(Labelled, texts, st.integers(0, 9)),
-    Pair: st.builds(Pair, prompts, texts, texts, finite, finite, st.booleans()),
+    Pair: st.builds(Pair, prompts, texts, texts, finite, finite, st.booleans(), texts),
     Thumb: st.builds(Thumb, prompts, texts, st.booleans(), texts),
     Ranking: rankings(),
     Rating: st.builds(Rating, prompts, texts, st.dictionaries(texts, finite, min_size=1), texts),

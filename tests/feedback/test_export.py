@@ -72,14 +72,14 @@ def test_a_pair_with_its_grade(store: Store, ana: int, margins: str | None, marg
     work = Work("pair", "question", TEXTS[:2])
     row = one_row(store, ana, work, lambda at: {"better": at["b"], "grade": "slightly"}, margins=margins)
     assert isinstance(row, Pair)
-    assert (row.chosen, row.rejected, row.tie) == ("answer b", "answer a", False)
+    assert (row.chosen, row.rejected, row.tie, row.labeler) == ("answer b", "answer a", False, "Ana")
     assert row.margin == pytest.approx(margin)
 
 
 @pytest.mark.parametrize(
     ("work", "payload", "row"),
     [
-        (Work("pair", "q", TEXTS[:2]), {"tie": True}, Pair("q", "answer a", "answer b", tie=True)),
+        (Work("pair", "q", TEXTS[:2]), {"tie": True}, Pair("q", "answer a", "answer b", tie=True, labeler="Ana")),
         (Work("pair", "q", TEXTS[:2]), {"both_bad": True}, None),
         (Work("rank", "q", TEXTS), {"cannot_judge": "in Finnish"}, None),
         (

@@ -41,6 +41,16 @@ def test_a_write_that_fails_leaves_nothing(store: Store) -> None:
         assert connection.execute(select(schema.model)).all() == []
 
 
+def test_what_is_read_is_of_one_moment(store: Store) -> None:
+    with store.read() as reader:
+        assert reader.execute(select(schema.model)).all() == []
+        with store.write() as connection:
+            connection.execute(insert(schema.model).values(name="m", created=0))
+        assert reader.execute(select(schema.model)).all() == []
+    with store.read() as reader:
+        assert len(reader.execute(select(schema.model)).all()) == 1
+
+
 def test_a_store_of_a_newer_version_is_refused(place: str) -> None:
     with Store.open(place) as store, store.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

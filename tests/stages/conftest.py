@@ -1,4 +1,4 @@
-"""A world small enough for each test, and a policy that has read it once."""
+"""A world small enough for each test, a policy that has read it once, and stores of both kinds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from stores import clock, place, postgres, store
 from tasks import run_stage
+
+__all__ = ["clock", "place", "postgres", "store", "world"]
 
 
 @pytest.fixture(scope="session")

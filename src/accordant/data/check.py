@@ -155,7 +155,7 @@ def gives(rows: Sequence[Row]) -> dict[str, int]:
         count.update(_gives(row))
         prompt = getattr(row, "prompt", "")
         count["turns"] += 0 if isinstance(prompt, str) else len(prompt) + (not isinstance(row, Prompt))
-    named = {row.labeler for row in rows if isinstance(row, Ranking | Rating | Thumb)} - {"?"}
+    named = {row.labeler for row in rows if isinstance(row, Pair | Ranking | Rating | Thumb)} - {"?"}
     count["labelers"] = len(named)
     return {name: number for name, number in count.items() if number}
 
@@ -220,7 +220,7 @@ _CONTRADICTS: Mapping[type[Row], str] = {
     Thumb: "judges this answer otherwise than what",
 }
 _SETTLE: Mapping[type[Row], str] = {
-    Pair: "keep one of the two, or one with tie: true",
+    Pair: "keep one of the two, or one with tie: true, or name the labelers",
     Ranking: "keep one of the two",
     Thumb: "keep one of the two, or name the labelers",
 }
@@ -230,7 +230,8 @@ def _claims(row: Row) -> Iterator[tuple[object, object]]:
     """What a row says, each with its opposite."""
     match row:
         case Pair(tie=False) if row.chosen != row.rejected:
-            yield (key(row), row.chosen, row.rejected), (key(row), row.rejected, row.chosen)
+            place = key(row), row.labeler
+            yield (*place, row.chosen, row.rejected), (*place, row.rejected, row.chosen)
         case Ranking():
             prompt, said = key(row), row.completions
             for better, worse in ranked_pairs(row):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Literal
+from statistics import fmean
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from accordant.stats.consensus import borda, consensus_pairs
 from accordant.stats.rankings import levels
-from accordant.types import Pair, PromptText, Ranking
+from accordant.types import Pair, Ranking
 
 Item = list[Ranking]
+VoteT = TypeVar("VoteT", Pair, Ranking)
 
 
 def align(rows: Sequence[Ranking], dropped: Counter[str]) -> list[Item]:
@@ -22,13 +24,40 @@ def align(rows: Sequence[Ranking], dropped: Counter[str]) -> list[Item]:
 
     A named labeler has one vote on an item, the first; others are counted as dropped.
     """
-    items: defaultdict[tuple[PromptText, tuple[str, ...]], Item] = defaultdict(list)
+    items = _votes(rows, lambda row: (row.prompt, tuple(sorted(row.completions))), dropped)
+    return [[_as_shown(row, item[0].completions) for row in item] for item in items]
+
+
+def combined(rows: Sequence[Pair], min_share: float, dropped: Counter[str]) -> Iterator[Pair]:
+    """One pair for every two answers on which more than `min_share` of the labelers agree, who may have seen them in any order.
+
+    Each pair is a ranking of two answers, and counted as such (`agreed`, with ties). `weight` is the share that agrees, times
+    the mean weight of their pairs; `margin` the mean of theirs. A named labeler has one vote on an item, the first.
+    """
+    for votes in _votes(rows, lambda row: (row.prompt, tuple(sorted((row.chosen, row.rejected)))), dropped):
+        (item,) = align([_ranking_of(row) for row in votes], dropped)
+        for pair in agreed(item, True, "lose", min_share, dropped):
+            side = [row for row in votes if row.tie == pair.tie and (row.tie or row.chosen == pair.chosen)]
+            margin, weight = fmean(row.margin for row in side), fmean(row.weight for row in side)
+            yield replace(
+                pair, margin=margin, weight=pair.weight * weight, labeler="consensus" if len(votes) > 1 else votes[0].labeler
+            )
+
+
+def _ranking_of(row: Pair) -> Ranking:
+    groups = ((0, 1),) if row.tie else ((0,), (1,))
+    return Ranking(row.prompt, (row.chosen, row.rejected), groups, labeler=row.labeler, source=row.source)
+
+
+def _votes(rows: Sequence[VoteT], item_of: Callable[[VoteT], Hashable], dropped: Counter[str]) -> list[list[VoteT]]:
+    """What was said of each item, the first word of each named labeler alone."""
+    items: defaultdict[Hashable, list[VoteT]] = defaultdict(list)
     for row in rows:
-        item = items[row.prompt, tuple(sorted(row.completions))]
-        if row.labeler != "?" and any(other.labeler == row.labeler for other in item):
-            dropped["second rankings of one item by one labeler"] += 1
+        votes = items[item_of(row)]
+        if row.labeler != "?" and any(other.labeler == row.labeler for other in votes):
+            dropped[f"second {type(row).__name__.lower()}s of one item by one labeler"] += 1
         else:
-            item.append(_as_shown(row, item[0].completions) if item else row)
+            votes.append(row)
     return list(items.values())
 
 

@@ -26,7 +26,7 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any, Literal, TypeAlias
 
-from accordant.data.consensus import agreed, align, borda_ranking
+from accordant.data.consensus import agreed, align, borda_ranking, combined
 from accordant.data.split import key
 from accordant.stats.rankings import levels
 from accordant.types import Chat, Pair, Prompt, PromptText, Ranking, Rating, Row, Source, Thumb, UserError
@@ -44,7 +44,8 @@ class Rules:
         rejects: every ranked answer beats every rejected one ("lose"), or the rejected are in no pair ("exclude").
         attribute: the rating to go by; None = the mean of the attributes that the answers have in common, as they are.
         min_gap: scores closer than this make no pair; in the units of the ratings.
-        consensus: several labelers' rankings of one item become one set of pairs, each weighted by the share that agrees.
+        consensus: several labelers' rankings of one item become one set of pairs, each weighted by the share that agrees;
+            several labelers' pairs of the same two answers become one pair before anything is made of them.
         min_share: a consensus needs more than this share of the labelers, in [0.5, 1).
 
     Raises:
@@ -95,7 +96,8 @@ def convert(rows: Sequence[Row], to: str, rules: Rules | None = None) -> Convert
         fix = f"they can become {', '.join(possible)}" if possible else "they become nothing else"
         raise UserError(f"{kinds[0]} rows cannot become {to}; {fix}")
     dropped: Dropped = Counter()
-    made = tuple(known[type(rows[0])](rows, rules, dropped))
+    single = list(combined(rows, rules.min_share, dropped)) if rules.consensus and isinstance(rows[0], Pair) else rows
+    made = tuple(known[type(rows[0])](single, rules, dropped))
     dropped = +dropped  # without the zeros
     if not made:
         reasons = "; ".join(f"{count} {reason}" for reason, count in dropped.items())

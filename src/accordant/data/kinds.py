@@ -68,7 +68,7 @@ _RECOGNISED: tuple[tuple[tuple[str, ...], type[Row]], ...] = (
 _LOST_IF_MISSPELT: dict[type[Row], tuple[str, ...]] = {
     Prompt: ("completion", "completions", "chosen", "rejected"),
     Document: ("label",),
-    Pair: ("margin", "weight", "tie"),
+    Pair: ("margin", "weight", "tie", "labeler"),
     Ranking: ("labeler", "rejected"),
     Rating: ("labeler",),
     Thumb: ("labeler",),
@@ -165,7 +165,8 @@ def _pair(fields: Fields, source: Source) -> Pair:
         raise Bad(f"`margin` is {margin}; it must be at least 0: swap chosen and rejected instead")
     if weight <= 0:
         raise Bad(f"`weight` is {weight}; it must be above 0: delete the row instead")
-    return Pair(prompt, chosen, rejected, margin, weight, want.flag(fields, "tie", default=False), source)
+    tie = want.flag(fields, "tie", default=False)
+    return Pair(prompt, chosen, rejected, margin, weight, tie, want.labeler(fields), source)
 
 
 def _ranking(fields: Fields, source: Source) -> Ranking:

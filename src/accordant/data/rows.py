@@ -5,7 +5,7 @@ A row is recognised by its fields, the first match deciding:
     ========================================  ==========  ====================================================
     fields                                    becomes     remarks
     ========================================  ==========  ====================================================
-    chosen, rejected, optionally prompt       `Pair`      without a prompt, it is what both answers begin with; tie: true
+    chosen, rejected, optionally prompt       `Pair`      without a prompt, it is what both answers begin with; tie: true; labeler
     prompt, completions, ranks (or groups)    `Ranking`   ranks: 1 = best, equal = tie, null = rejected
     prompt, completion, scores                `Rating`    scores: {"quality": 4.0}
     prompt, completion, up                    `Thumb`     up: true or false
@@ -52,6 +52,7 @@ from accordant.data.kinds import (
 from accordant.types import Rating, Row, Source, UserError
 
 RowT = TypeVar("RowT", bound=Row)
+AnyT = TypeVar("AnyT")
 
 
 def read(path: str | Path, kind: type[RowT] | None = None, map: Mapping[str, str] | None = None) -> list[RowT]:
@@ -80,7 +81,7 @@ def check(
     Raises:
         UserError: the file is not there, or of an unknown kind, or a name in `map` is wrong.
     """
-    found = _renamed(list(records(path)), map or {}, str(path))
+    found = renamed(list(records(path)), map or {}, str(path))
     opened = [_of_one_kind(_opened(record), kind) if isinstance(record, Record) else record for record in found]
     recognised = Counter(recognise(row.fields) for some in opened if isinstance(some, list) for row in some)
     del recognised[None]
@@ -119,12 +120,12 @@ def convert(
         except Bad as bad:
             return Complaint(record.source, str(bad))
 
-    found = _renamed(list(records(path)), map or {}, str(path), any_name=True)
+    found = renamed(list(records(path)), map or {}, str(path), any_name=True)
     some = [opened(record) if isinstance(record, Record) else record for record in found]
     return _sorted_out(some, lambda row: made(want.present(row.fields), row.source))
 
 
-def all_good(path: str | Path, rows: list[RowT], complaints: Sequence[Complaint]) -> list[RowT]:
+def all_good(path: str | Path, rows: list[AnyT], complaints: Sequence[Complaint]) -> list[AnyT]:
     """The rows, if there are any and nothing is wrong with the others.
 
     Raises:
@@ -164,8 +165,12 @@ def once(complaints: list[Complaint]) -> list[Complaint]:
     return [Complaint(complaints[0].source, f"all {count} rows: {complaints[0].message}", count)]
 
 
-def _renamed(found: list[Found], map: Mapping[str, str], path: str, any_name: bool = False) -> list[Found]:
-    """The records with fields under the names that `map` gives them."""
+def renamed(found: list[Found], map: Mapping[str, str], path: str, any_name: bool = False) -> list[Found]:
+    """The records with fields under the names that `map` gives them; `any_name`: which need not be ours.
+
+    Raises:
+        UserError: a name in `map` is wrong.
+    """
     held = {name for record in found if isinstance(record, Record) for name in record.fields}
     for theirs, ours in map.items():
         if theirs not in held:

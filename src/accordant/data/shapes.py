@@ -108,7 +108,7 @@ def _sharegpt(fields: Fields) -> Opened:
 
 def _sharegpt_pair(fields: Fields) -> Opened:
     pair = {"prompt": _turns(fields, "conversations")} | {name: _answer(fields, name) for name in ("chosen", "rejected")}
-    return [_kept(fields, "margin", "weight", "tie") | pair]
+    return [_kept(fields, "margin", "weight", "tie", "labeler") | pair]
 
 
 def _judged_turns(fields: Fields) -> Opened:
@@ -150,7 +150,7 @@ def _alpaca_thumb(fields: Fields) -> Opened:
 
 def _alpaca_pair(fields: Fields) -> Opened:
     pair = {"prompt": instruction(fields, "input")} | {name: _answer(fields, name) for name in ("chosen", "rejected")}
-    return [_kept(fields, "margin", "weight", "tie") | pair]
+    return [_kept(fields, "margin", "weight", "tie", "labeler") | pair]
 
 
 def _dolly(fields: Fields) -> Opened:

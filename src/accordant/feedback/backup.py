@@ -1,7 +1,8 @@
 """The whole store in one file and back: a zip with the schema's version and a file of rows for each table.
 
 Taken in one transaction, so it is a moment's view while labelers go on working. The format is the same for both databases: a
-backup from SQLite can be restored into PostgreSQL.
+backup from SQLite can be restored into PostgreSQL. Left out are the program's secrets: whoever finds a backup must not be able
+to sign in with it, and a restored store makes its own.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, func, insert, select, text
 
-from accordant.feedback.schema import metadata
+from accordant.feedback.schema import metadata, secret
 from accordant.feedback.store import Store
 from accordant.types import UserError
 
 _ROWS_AT_ONCE = 1000
+_TABLES = tuple(table for table in metadata.sorted_tables if table is not secret)
 
 
 def backup(store: Store, target: str | Path) -> dict[str, int]:
@@ -34,7 +36,7 @@ def backup(store: Store, target: str | Path) -> dict[str, int]:
     try:
         with store.read() as connection, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("schema", _version(connection))
-            for table in metadata.sorted_tables:
+            for table in _TABLES:
                 with archive.open(f"{table.name}.jsonl", "w") as file:
                     counts[table.name] = 0
                     for row in connection.execute(select(table).order_by(*table.primary_key.columns)).mappings():
@@ -61,7 +63,7 @@ def restore(store: Store, source: str | Path) -> dict[str, int]:
     counts: dict[str, int] = {}
     with archive, store.write() as connection:
         names = set(archive.namelist())
-        missing = {"schema", *(f"{table.name}.jsonl" for table in metadata.sorted_tables)} - names
+        missing = {"schema", *(f"{table.name}.jsonl" for table in _TABLES)} - names
         if missing or archive.testzip() is not None:
             raise UserError(f"{source} is no whole backup of a feedback store: {', '.join(sorted(missing)) or 'it is damaged'}")
         theirs, ours = archive.read("schema").decode(), _version(connection)
@@ -69,10 +71,10 @@ def restore(store: Store, source: str | Path) -> dict[str, int]:
             raise UserError(
                 f"{source} has schema {theirs!r} and this version {ours!r}: restore it with the version that made it"
             )
-        for table in metadata.sorted_tables:
+        for table in _TABLES:
             if connection.scalar(select(func.count()).select_from(table)):
                 raise UserError(f"the store is not empty (table {table.name} has rows): restore into a new one")
-        for table in metadata.sorted_tables:
+        for table in _TABLES:
             rows = [json.loads(line) for line in archive.read(f"{table.name}.jsonl").decode().splitlines()]
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 connection.execute(insert(table), rows[start : start + _ROWS_AT_ONCE])
@@ -89,7 +91,7 @@ def _go_on_counting(connection: Connection) -> None:
     """PostgreSQL's own counters know nothing of ids that were given; SQLite looks at the rows."""
     if connection.dialect.name != "postgresql":
         return
-    for table in metadata.sorted_tables:
+    for table in _TABLES:
         if "id" in table.c:
             highest = connection.scalar(select(func.max(table.c.id)))
             if highest is not None:

@@ -59,11 +59,12 @@ def _rank(one: Said, _: Mapping[str, float]) -> Row | None:
 def _pair(one: Said, margins: Mapping[str, float]) -> Row | None:
     first, second = one.completions
     if one.payload.get("tie"):
-        return Pair(one.prompt, first.text, second.text, tie=True, source=_source(one))
+        return Pair(one.prompt, first.text, second.text, tie=True, labeler=one.labeler, source=_source(one))
     if "better" not in one.payload:
         return None
     chosen, rejected = (first, second) if one.payload["better"] == first.id else (second, first)
-    return Pair(one.prompt, chosen.text, rejected.text, margin=margins.get(one.payload["grade"], 0.0), source=_source(one))
+    margin = margins.get(one.payload["grade"], 0.0)
+    return Pair(one.prompt, chosen.text, rejected.text, margin, labeler=one.labeler, source=_source(one))
 
 
 def _likert(one: Said, _: Mapping[str, float]) -> Row:

@@ -50,6 +50,25 @@ def check(task: str, payload: object, completions: Sequence[int], attributes: Se
     return kept | ({"comment": _text(comment, "comment")} if comment else {})
 
 
+def with_ids(payload: object, completions: Sequence[int]) -> object:
+    """A payload that names answers by their place in `completions` -> the same by id.
+
+    ``with_ids({"groups": [[1], [0]], "rejected": []}, (7, 9))`` is ``{"groups": [[9], [7]], "rejected": []}``. What is no place
+    becomes null, which `check` refuses by its field's name.
+    """
+    if not isinstance(payload, Mapping):
+        return payload
+
+    def id_of(place: object) -> object:
+        known = isinstance(place, int) and not isinstance(place, bool) and 0 <= place < len(completions)
+        return completions[place] if known else None  # type: ignore[index]
+
+    def ids_of(value: object) -> object:
+        return [ids_of(one) for one in value] if isinstance(value, list) else id_of(value)
+
+    return {name: ids_of(value) if name in ("groups", "rejected", "better") else value for name, value in payload.items()}
+
+
 def _rank(payload: Payload, completions: list[int], _: list[str]) -> dict[str, Any]:
     if "cannot_judge" in payload:
         return {"cannot_judge": _text(payload["cannot_judge"], "cannot_judge")}

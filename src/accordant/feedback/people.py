@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from accordant.feedback.schema import answer, assignment, draft, event, invitation, labeler
+from accordant.feedback.schema import answer, assignment, draft, event, invitation, labeler, prompt, ruling
 from accordant.feedback.store import Store
 from accordant.types import UserError
 
@@ -105,6 +105,51 @@ def sign_in(store: Store, name: str, password: str) -> Person:
     return _person(row)
 
 
+def known(store: Store, labeler_id: int) -> tuple[Person, str] | None:
+    """The account, and a stamp that changes with its password; None where there is no such account."""
+    with store.read() as connection:
+        row = connection.execute(select(labeler).where(labeler.c.id == labeler_id)).one_or_none()
+    return row and (_person(row), _hash(row.password or "")[:16])
+
+
+def has_accounts(store: Store) -> bool:
+    """Whether any person has an account."""
+    with store.read() as connection:
+        return bool(connection.scalar(select(func.count()).select_from(labeler).where(labeler.c.kind == "human")))
+
+
+def is_invited(store: Store, token: str) -> bool:
+    """Whether this token would still make an account."""
+    with store.read() as connection:
+        row = connection.execute(select(invitation).where(invitation.c.token_hash == _hash(token))).one_or_none()
+    return row is not None and row.used_by is None and row.expires >= store.now()
+
+
+def set_password(store: Store, labeler_id: int, old: str, new: str) -> None:
+    """Change a password, by whoever knows the old one.
+
+    Raises:
+        UserError: the old one is wrong, or the new one too short.
+    """
+    with store.read() as connection:
+        row = _one(connection, labeler_id)
+    if row.password is None or not _matches(old, row.password):
+        raise UserError("the old password is wrong: type it again")
+    _check_password(new)
+    digest = _scrypt(new)
+    with store.write() as connection:
+        connection.execute(update(labeler).where(labeler.c.id == labeler_id).values(password=digest))
+        store.log(connection, "password", labeler_id)
+
+
+def kinds_of_work(store: Store) -> tuple[str, ...]:
+    """What a person may decline: the kinds and the warnings of the prompts in the store."""
+    with store.read() as connection:
+        kinds = connection.scalars(select(prompt.c.kind).distinct()).all()
+        warnings = connection.scalars(select(prompt.c.warning).distinct()).all()
+    return tuple(sorted({kind for kind in (*kinds, *warnings) if kind is not None}))
+
+
 def close(store: Store, labeler_id: int, by: int | None = None) -> None:
     """The account can do nothing more; what it said stays. The last admin stays, too.
 
@@ -123,7 +168,7 @@ def close(store: Store, labeler_id: int, by: int | None = None) -> None:
 
 
 def about(store: Store, labeler_id: int) -> dict[str, Any]:
-    """All that is stored about a person: the account, the answers with their revisions, drafts, and events."""
+    """All that is stored about a person: the account, the answers with their revisions, drafts, rulings, and events."""
     with store.read() as connection:
         row = _one(connection, labeler_id)
         mine = select(assignment.c.id).where(assignment.c.labeler_id == labeler_id)
@@ -132,12 +177,13 @@ def about(store: Store, labeler_id: int) -> dict[str, Any]:
             "assignments": _rows(connection, select(assignment).where(assignment.c.labeler_id == labeler_id)),
             "answers": _rows(connection, select(answer).where(answer.c.assignment_id.in_(mine))),
             "drafts": _rows(connection, select(draft).where(draft.c.assignment_id.in_(mine))),
+            "rulings": _rows(connection, select(ruling).where(ruling.c.labeler_id == labeler_id)),
             "events": _rows(connection, select(event).where(event.c.labeler_id == labeler_id)),
         }  # fmt: skip
 
 
 def forget(store: Store, labeler_id: int) -> None:
-    """Delete all of `about`, at the person's wish: answers, drafts and events go, the account loses its name and closes.
+    """Delete all of `about`, at the person's wish: what was said, ruled and done goes, the account loses its name and closes.
 
     Raises:
         UserError: there is no such account, or it is the last active admin's.
@@ -148,6 +194,7 @@ def forget(store: Store, labeler_id: int) -> None:
         connection.execute(delete(answer).where(answer.c.assignment_id.in_(mine)))
         connection.execute(delete(draft).where(draft.c.assignment_id.in_(mine)))
         connection.execute(delete(assignment).where(assignment.c.labeler_id == labeler_id))
+        connection.execute(delete(ruling).where(ruling.c.labeler_id == labeler_id))
         connection.execute(delete(event).where(event.c.labeler_id == labeler_id))
         nobody = {"name": f"deleted {labeler_id}", "password": None, "strata": {}, "declines": []}
         connection.execute(update(labeler).where(labeler.c.id == labeler_id).values(**nobody))

@@ -1,8 +1,8 @@
 """The tables of the feedback store.
 
 Ids everywhere: text is never joined by. Times are whole milliseconds since 1970, UTC. What the columns of JSON hold is said
-beside each. `event` is append-only: nothing in the package updates or deletes a row of it, but for a labeler's wish to be
-forgotten (`people.forget`).
+beside each. `event` and `ruling` are append-only: nothing in the package updates or deletes a row of them, but for a
+labeler's wish to be forgotten (`people.forget`).
 
 ::
 
@@ -13,8 +13,8 @@ forgotten (`people.forget`).
       item -- item_completion                  |
        |                                       |
        +------------- assignment --------------+
-                         |
-                  answer (revisions), draft
+       |                 |
+     ruling       answer (revisions), draft
 """
 
 from __future__ import annotations
@@ -142,9 +142,9 @@ item = Table(
     Column("task", String(20), nullable=False),
     Column("criterion", String(300), nullable=False),  # what to judge by, shown to the labeler
     Column("priority", Float, nullable=False),  # higher first, where the project orders by it
-    Column("gold", JSON),  # the expected answer's payload; null: no gold
+    Column("gold", JSON(none_as_null=True)),  # the expected answer's payload; null: no gold
     Column("halted", String(300)),  # why nobody gets it any more; null: open
-    Column("row", JSON),  # of `vet`: the imported row as it came
+    Column("row", JSON(none_as_null=True)),  # of `vet`: the imported row as it came
     Column("created", BigInteger, nullable=False),
     _one_of("task", *TASKS),
     Index("ix_item_project_halted", "project_id", "halted"),
@@ -192,6 +192,23 @@ draft = Table(
     Column("payload", JSON, nullable=False),
     Column("saved", BigInteger, nullable=False),
 )  # fmt: skip
+
+ruling = Table(
+    "ruling", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("item_id", ForeignKey("item.id"), nullable=False, index=True),
+    Column("labeler_id", ForeignKey("labeler.id"), nullable=False, index=True),  # the admin who ruled
+    Column("payload", JSON, nullable=False),  # by task: `payload.check`; of an item's rulings the last one counts
+    Column("reason", String(1000), nullable=False),
+    Column("created", BigInteger, nullable=False),
+)  # fmt: skip
+
+secret = Table(
+    "secret", metadata,
+    Column("name", String(100), primary_key=True),
+    Column("value", String(300), nullable=False),
+)  # fmt: skip
+"""What only the running program may know, such as the key that signs sessions. It is in no backup."""
 
 event = Table(
     "event", metadata,

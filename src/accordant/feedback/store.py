@@ -74,8 +74,11 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view; writers are not kept waiting."""
-        with self.engine.connect().execution_options(accordant_read=True) as connection:
+        """One moment's view for as long as it is open; writers are not kept waiting."""
+        options: dict[str, Any] = {"accordant_read": True}
+        if self.engine.dialect.name == "postgresql":
+            options["isolation_level"] = "REPEATABLE READ"  # its default shows each statement a moment of its own
+        with self.engine.connect().execution_options(**options) as connection:
             yield connection
 
     def log(self, connection: Connection, kind: str, labeler_id: int | None, **what: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
@@ -13,6 +14,11 @@ from accordant.feedback.schema import TASKS, completion, guideline, item, item_c
 from accordant.feedback.store import Store
 from accordant.types import MADE, PromptText, Source, UserError
 
+USE_CASES = (
+    "generation", "open_qa", "brainstorming", "chat", "rewrite", "summarization", "classification", "other", "closed_qa",
+    "extract",
+)  # fmt: skip
+"""What people use a model for, from often to rarely (Ouyang et al. 2022, arXiv 2203.02155, table 1)."""
 ATTRIBUTES = ("quality", "relevance", "helpfulness", "harmfulness", "correctness", "realism", "comprehensibility")
 _ANSWERS: dict[str, range] = {"rank": range(2, 27), "pair": range(2, 3), "likert": range(1, 2), "thumb": range(1, 2)}
 """How many completions an item of a task has; the other tasks have none."""
@@ -29,7 +35,10 @@ class Text:
 
 @dataclass(frozen=True)
 class Work:
-    """One item to make: a prompt, the completions to judge, and what to do with them."""
+    """One item to make: a prompt, the completions to judge, and what to do with them.
+
+    `gold`: the expected answer as `payload` has it, with places 0..K-1 in `completions` where ids would stand; see `set_gold`.
+    """
 
     task: str
     prompt: PromptText
@@ -40,6 +49,7 @@ class Work:
     warning: str | None = None
     priority: float = 0.0
     row: Mapping[str, Any] | None = None
+    gold: Mapping[str, Any] | None = None
     source: Source = MADE
 
 
@@ -97,9 +107,27 @@ def add(store: Store, project_id: int, work: Sequence[Work], by: int | None = No
         _check(one)
     with store.write() as connection:
         models: dict[str, int] = {}
-        ids = [_add(store, connection, project_id, one, models) for one in work]
+        attributes = connection.scalar(select(project.c.attributes).where(project.c.id == project_id))
+        if attributes is None:
+            raise UserError(f"there is no project {project_id}")
+        ids = [_add(store, connection, project_id, one, models, attributes) for one in work]
         store.log(connection, "import", by, project=project_id, items=len(ids))
         return ids
+
+
+def find_project(store: Store, name: str) -> int:
+    """The id of the project of this name.
+
+    Raises:
+        UserError: there is none, with the nearest name.
+    """
+    with store.read() as connection:
+        known = {row.name: int(row.id) for row in connection.execute(select(project.c.id, project.c.name))}
+    if name.strip() in known:
+        return known[name.strip()]
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known)) or 'none yet'}"
+    raise UserError(f"there is no project {name!r}; {hint}")
 
 
 def set_gold(store: Store, item_id: int, expected: Mapping[str, Any], by: int | None = None) -> None:
@@ -129,27 +157,41 @@ def _check(one: Work) -> None:
         raise UserError(f"{one.source}: a row to vet has no fields")
 
 
-def _add(store: Store, connection: Connection, project_id: int, one: Work, models: dict[str, int]) -> int:
+def _add(
+    store: Store, connection: Connection, project_id: int, one: Work, models: dict[str, int], attributes: Sequence[str]
+) -> int:
     now = store.now()
     content = one.prompt if isinstance(one.prompt, str) else [{"role": m.role, "content": m.content} for m in one.prompt]
     prompt_id = _insert(
         connection, prompt, project_id=project_id, content=content, kind=one.kind, use_case=one.use_case, warning=one.warning,
-        source=str(one.source), created=now,
+        source=str(one.source)[-500:], created=now,
     )  # fmt: skip
-    item_id = _insert(
-        connection, item, project_id=project_id, prompt_id=prompt_id, task=one.task, criterion=one.criterion,
-        priority=one.priority, row=dict(one.row) if one.row else None, created=now,
-    )  # fmt: skip
-    for place, text in enumerate(one.completions):
+    completions = []
+    for text in one.completions:
         if text.model not in models:
             known = connection.scalar(select(model.c.id).where(model.c.name == text.model))
             models[text.model] = known or _insert(connection, model, name=text.model, created=now)
-        completion_id = _insert(
+        completions.append(_insert(
             connection, completion, prompt_id=prompt_id, model_id=models[text.model], text=text.text,
             sampling=dict(text.sampling), created=now,
-        )  # fmt: skip
+        ))  # fmt: skip
+    item_id = _insert(
+        connection, item, project_id=project_id, prompt_id=prompt_id, task=one.task, criterion=one.criterion,
+        priority=one.priority, row=dict(one.row) if one.row else None, created=now, **_gold(one, completions, attributes),
+    )  # fmt: skip
+    for place, completion_id in enumerate(completions):
         connection.execute(insert(item_completion).values(item_id=item_id, place=place, completion_id=completion_id))
     return item_id
+
+
+def _gold(one: Work, completions: Sequence[int], attributes: Sequence[str]) -> dict[str, Any]:
+    """The column of the expected answer, absent where there is none: given as None it would hold JSON's null, not SQL's."""
+    if one.gold is None:
+        return {}
+    try:
+        return {"gold": payloads.check(one.task, payloads.with_ids(one.gold, completions), completions, attributes)}
+    except UserError as error:
+        raise UserError(f"{one.source}: the expected answer: {error}") from error
 
 
 def _insert(connection: Connection, table: Any, **values: Any) -> int:

@@ -1,0 +1,1 @@
+"""The web applications. Nothing in the package imports them but the command line."""

@@ -1,0 +1,99 @@
+"""The studio as an application: its routes, what stands before all of them, and what becomes of an error."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from urllib.parse import quote
+
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from accordant.apps.studio import account, admin, labeling
+from accordant.apps.studio import session as sessions
+from accordant.apps.studio.guard import Guard, Limiter
+from accordant.apps.studio.pages import STATIC, page
+from accordant.apps.studio.settings import Settings
+from accordant.feedback.store import Store
+from accordant.types import UserError
+
+_log = logging.getLogger("accordant.studio")
+
+
+def make_app(store: Store, settings: Settings | None = None) -> FastAPI:
+    """The application over an open store, which stays the caller's to close."""
+    settings = settings or Settings()
+    app = FastAPI(
+        title="Accordant studio", docs_url=None, redoc_url=None, openapi_url=None,
+        dependencies=[Depends(_paced), Depends(sessions.protect)],
+    )  # fmt: skip
+    app.state.store = store
+    app.state.settings = settings
+    app.state.key = sessions.key_of(store)
+    app.state.pace = Limiter(settings.requests_per_minute, 60)
+    app.state.sign_ins = Limiter(settings.sign_ins_per_quarter, 900)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts)
+    app.add_middleware(Guard, settings=settings)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    for part in (account, labeling, admin):
+        app.include_router(part.router)
+    app.add_exception_handler(UserError, _said_wrong)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(StarletteHTTPException, _refused)
+    app.add_exception_handler(Exception, _broken)
+    return app
+
+
+def _paced(request: Request) -> None:
+    """One person asks only so often: a page that has gone wild must not keep the others waiting."""
+    person = sessions.of(request).person
+    caller = f"person {person.id}" if person else f"address {request.client.host if request.client else ''}"
+    if seconds := request.app.state.pace.wait(caller):
+        raise HTTPException(429, "too many requests: wait a moment", {"retry-after": str(int(seconds) + 1)})
+
+
+def _answer(request: Request, status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """An error in the words of whoever asked: JSON for a script, a page for a person."""
+    response: Response
+    if request.url.path.startswith("/api/"):
+        response = JSONResponse({"error": message}, status)
+    else:
+        response = page(request, "error.html", status, code=status, message=message)
+    response.headers.update(headers or {})
+    return response
+
+
+def _said_wrong(request: Request, error: Exception) -> Response:
+    return _answer(request, 400, str(error))
+
+
+def _malformed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    return _answer(request, 422, f"{where or 'the request'}: {first['msg']}")
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StarletteHTTPException)
+    if error.status_code == 401 and not request.url.path.startswith("/api/"):
+        from accordant.apps.studio.pages import go
+
+        wanted = request.url.path if request.method == "GET" else "/"
+        return go(request, f"/sign-in?next={quote(wanted)}")
+    known = {404: "there is no such page", 405: "this address takes no such request"}
+    message = (
+        known.get(error.status_code, error.detail) if error.detail in ("Not Found", "Method Not Allowed") else error.detail
+    )
+    return _answer(request, error.status_code, str(message), dict(error.headers or {}))
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    """Our fault: the person gets a number, the log gets the rest."""
+    number = secrets.token_hex(4)
+    _log.error("error %s at %s %s", number, request.method, request.url.path, exc_info=error)
+    return _answer(request, 500, f"something went wrong here, and it is not your fault; tell the admin the number {number}")

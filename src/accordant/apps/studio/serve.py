@@ -1,0 +1,47 @@
+"""Run the studio: open the store, say where it is, serve until it is told to stop."""
+
+from __future__ import annotations
+
+import socket
+
+from accordant.apps.studio.app import make_app
+from accordant.apps.studio.settings import Settings
+from accordant.feedback import people
+from accordant.feedback.store import Store
+from accordant.types import UserError
+
+
+def serve(
+    *, store: str, host: str = "127.0.0.1", port: int = 8321, public_url: str = "", requests_per_minute: int = 600
+) -> None:
+    """Serve the store's studio until Ctrl-C.
+
+    Raises:
+        UserError: the address is taken, or can be reached by others while there are no accounts; or the store cannot be opened.
+    """
+    import uvicorn
+
+    with Store.open(store) as opened, _listen(host, port) as listener:
+        settings = Settings(host, listener.getsockname()[1], public_url, requests_per_minute)
+        settings.check(people.has_accounts(opened))
+        print(f"the studio is at {settings.url} (Ctrl-C stops it)", flush=True)
+        if not people.has_accounts(opened):
+            token = people.invite(opened, "admin", days=1)
+            print(f"make the first account, an admin's: {settings.url}/join/{token}", flush=True)
+        server = uvicorn.Server(
+            uvicorn.Config(make_app(opened, settings), log_level="warning", timeout_graceful_shutdown=10, server_header=False)
+        )
+        server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound socket, so that a taken port is known before anything else is done; port 0 takes a free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise UserError(f"cannot serve on {host} port {port} ({error}): choose another with --port or --host") from error
+    return listener
