@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: setup quickstart test check acceptance bench clean
+.PHONY: setup quickstart test check acceptance bench load clean
 
 setup: .venv/installed
 
@@ -28,6 +28,10 @@ acceptance: setup  ## real data and models: ACCORDANT_DATA=PATH make acceptance
 
 bench: setup  ## speed and quality, written to the console
 	$(BIN)/python benchmarks/ppo_stories.py
+
+load: setup  ## the studio under load: 8 labelers, 5,000 answers, ten kills, on SQLite and on PostgreSQL
+	$(BIN)/python benchmarks/studio_load.py
+	$(BIN)/python benchmarks/studio_load.py --postgres
 
 clean:  ## what the tools left behind; runs/ stays
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis

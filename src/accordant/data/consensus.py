@@ -100,15 +100,3 @@ def agreed(
             dropped["tied"] += 1
         else:
             dropped["without a majority"] += 1
-
-
-def borda_ranking(item: Sequence[Ranking]) -> Ranking:
-    """One ranking by the mean Borda score; what every labeler rejects stays rejected. One labeler's is left as it is."""
-    first = item[0]
-    if len(item) == 1:
-        return first
-    score = borda(item).round(9).tolist()  # means of halves: equal ones may differ in the last bit
-    rejected = tuple(sorted(set.intersection(*(set(ranking.rejected) for ranking in item))))
-    kept = [k for k in range(len(score)) if k not in rejected]
-    groups = tuple(tuple(k for k in kept if score[k] == s) for s in sorted({score[k] for k in kept}, reverse=True))
-    return replace(first, groups=groups, rejected=rejected, labeler="consensus")

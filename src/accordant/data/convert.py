@@ -26,8 +26,9 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any, Literal, TypeAlias
 
-from accordant.data.consensus import agreed, align, borda_ranking, combined
+from accordant.data.consensus import agreed, align, combined
 from accordant.data.split import key
+from accordant.stats.consensus import borda_ranking
 from accordant.stats.rankings import levels
 from accordant.types import Chat, Pair, Prompt, PromptText, Ranking, Rating, Row, Source, Thumb, UserError
 

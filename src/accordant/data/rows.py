@@ -5,7 +5,7 @@ A row is recognised by its fields, the first match deciding:
     ========================================  ==========  ====================================================
     fields                                    becomes     remarks
     ========================================  ==========  ====================================================
-    chosen, rejected, optionally prompt       `Pair`      without a prompt, it is what both answers begin with; tie: true; labeler
+    chosen, rejected, optionally prompt       `Pair`      without a prompt, it is what both answers begin with; tie: true
     prompt, completions, ranks (or groups)    `Ranking`   ranks: 1 = best, equal = tie, null = rejected
     prompt, completion, scores                `Rating`    scores: {"quality": 4.0}
     prompt, completion, up                    `Thumb`     up: true or false

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from accordant.feedback import payload as payloads
+from accordant.feedback.people import Person
 from accordant.feedback.schema import answer, assignment, draft, guideline, item, item_completion, labeler, project, prompt
 from accordant.feedback.store import Store
 from accordant.types import UserError
@@ -167,28 +168,37 @@ def _given(project_id: int, labeler_id: int) -> Any:
 def _first(
     connection: Connection, plan: Row[Any], person: Row[Any], order: str, gold: bool, passed: set[int], done: int
 ) -> Row[Any] | None:
-    places = _places().scalar_subquery()
-    mine = select(assignment.c.id).where(assignment.c.item_id == item.c.id, assignment.c.labeler_id == person.id)
-    query = select(item).where(
-        item.c.project_id == plan.id, item.c.halted.is_(None), ~mine.exists(), item.c.id.not_in(passed),
-        item.c.gold.is_not(None) if gold else item.c.gold.is_(None),
-    )  # fmt: skip
-    if not gold:
-        # Gold is for everybody: it is no vote, so there is no number of answers that would be enough.
-        query = query.where(places < plan.overlap)
-    if person.declines:
-        query = query.join(prompt).where(
-            prompt.c.kind.not_in(person.declines), item.c.task.not_in(person.declines),
-            or_(prompt.c.warning.is_(None), prompt.c.warning.not_in(person.declines)),
-        )  # fmt: skip
+    query = open_to(plan, person, gold=gold).where(item.c.id.not_in(passed))
     if order == "random" or gold:
         ids = list(connection.scalars(query.with_only_columns(item.c.id).order_by(item.c.id)))
         if not ids:
             return None
         pick = ids[int(_chance(plan.seed, "item", person.id, done) * len(ids))]
         return connection.execute(select(item).where(item.c.id == pick)).one()
-    first = item.c.priority.desc() if order == "priority" else places.asc()
+    first = item.c.priority.desc() if order == "priority" else _places().scalar_subquery().asc()
     return connection.execute(query.order_by(first, item.c.id).limit(1)).one_or_none()
+
+
+def open_to(plan: Row[Any], person: Row[Any] | Person, *, gold: bool, declined: bool = False) -> Any:
+    """The query for a project's items, gold or not, that this person may still be given for the first time.
+
+    `declined`: those that the person is spared because of their kind, instead of the others.
+    """
+    mine = select(assignment.c.id).where(assignment.c.item_id == item.c.id, assignment.c.labeler_id == person.id)
+    query = select(item).where(
+        item.c.project_id == plan.id, item.c.halted.is_(None), ~mine.exists(),
+        item.c.gold.is_not(None) if gold else item.c.gold.is_(None),
+    )  # fmt: skip
+    if not gold:
+        # Gold is for everybody: it is no vote, so there is no number of answers that would be enough.
+        query = query.where(_places().scalar_subquery() < plan.overlap)
+    spared = or_(
+        prompt.c.kind.in_(person.declines), item.c.task.in_(person.declines),
+        and_(prompt.c.warning.is_not(None), prompt.c.warning.in_(person.declines)),
+    )  # fmt: skip
+    if person.declines or declined:
+        query = query.join(prompt).where(spared if declined else ~spared)
+    return query
 
 
 def _places() -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
 from accordant.feedback import payload as payloads
 from accordant.feedback.schema import TASKS, completion, guideline, item, item_completion, model, project, prompt
@@ -20,6 +21,11 @@ USE_CASES = (
 )  # fmt: skip
 """What people use a model for, from often to rarely (Ouyang et al. 2022, arXiv 2203.02155, table 1)."""
 ATTRIBUTES = ("quality", "relevance", "helpfulness", "harmfulness", "correctness", "realism", "comprehensibility")
+ORDERS = ("random", "priority", "least_answered")
+LONGEST_NAME = 200  # characters
+MOST_ANSWERS = 1000  # of an item
+LONGEST_LEASE = 7 * 24 * 60  # minutes
+LONGEST_WHY = 300  # characters of a reason for halting
 _ANSWERS: dict[str, range] = {"rank": range(2, 27), "pair": range(2, 3), "likert": range(1, 2), "thumb": range(1, 2)}
 """How many completions an item of a task has; the other tasks have none."""
 
@@ -63,15 +69,11 @@ def make_project(
     Raises:
         UserError: the name is taken or empty, or a number is out of range.
     """
-    if not name.strip():
-        raise UserError("a project needs a name")
-    if overlap < 1:
-        raise UserError(f"overlap is {overlap}; every item needs at least 1 answer")
-    for label, share in (("gold_share", gold_share), ("random_share", random_share)):
-        if not 0 <= share <= 1:
-            raise UserError(f"{label} is {share}; it is a share between 0 and 1")
-    if order_by not in ("random", "priority", "least_answered"):
-        raise UserError(f"order_by is {order_by!r}; it must be random, priority or least_answered")
+    if not 1 <= len(name.strip()) <= LONGEST_NAME:
+        raise UserError(f"a project needs a name of at most {LONGEST_NAME} characters, found {len(name.strip())}")
+    _check_settings(overlap, lease_minutes, gold_share, order_by, random_share)
+    if not attributes or len(set(attributes)) < len(attributes) or not all(one.strip() for one in attributes):
+        raise UserError(f"the attributes are {', '.join(attributes) or 'none'}; give at least one, each a name of its own")
     with store.write() as connection:
         if connection.scalar(select(project.c.id).where(project.c.name == name.strip())) is not None:
             raise UserError(f"there is a project {name.strip()!r} already: choose another name")
@@ -83,6 +85,33 @@ def make_project(
         connection.execute(insert(guideline).values(project_id=number, version=1, text=guidelines, created=store.now()))
         store.log(connection, "project", by, project=number)
         return int(number)
+
+
+def change(
+    store: Store, project_id: int, *, overlap: int, lease_minutes: float, gold_share: float, order_by: str, random_share: float,
+    by: int | None = None,
+) -> dict[str, tuple[Any, Any]]:  # fmt: skip
+    """Set what may change while people work; returns what did, as (before, after), and logs it.
+
+    Answers already given stay: with a smaller overlap more items are full, with a larger one some are open again.
+
+    Raises:
+        UserError: there is no such project, or a number is out of range.
+    """
+    _check_settings(overlap, lease_minutes, gold_share, order_by, random_share)
+    wanted = {
+        "overlap": overlap, "lease_ms": round(lease_minutes * 60_000), "gold_share": gold_share, "order_by": order_by,
+        "random_share": random_share,
+    }  # fmt: skip
+    with store.write() as connection:
+        row = connection.execute(select(project).where(project.c.id == project_id).with_for_update()).one_or_none()
+        if row is None:
+            raise UserError(f"there is no project {project_id}")
+        changed = {name: (row._mapping[name], value) for name, value in wanted.items() if row._mapping[name] != value}
+        if changed:
+            connection.execute(project.update().where(project.c.id == project_id).values(**wanted))
+            store.log(connection, "settings", by, project=project_id, changed=changed)
+        return changed
 
 
 def revise_guidelines(store: Store, project_id: int, text: str, by: int | None = None) -> int:
@@ -144,6 +173,67 @@ def set_gold(store: Store, item_id: int, expected: Mapping[str, Any], by: int | 
         kept = payloads.check(row.task, expected, ids, row.attributes)
         connection.execute(item.update().where(item.c.id == item_id).values(gold=kept))
         store.log(connection, "gold", by, item=item_id)
+
+
+def take_gold_back(store: Store, item_id: int, by: int | None = None) -> None:
+    """Make a gold item an ordinary one: its answers count and are exported from now on, however many there are."""
+    with store.write() as connection:
+        if _item(connection, item_id).gold is None:
+            raise UserError(f"item {item_id} is not gold")
+        connection.execute(item.update().where(item.c.id == item_id).values(gold=None))
+        store.log(connection, "not_gold", by, item=item_id)
+
+
+def halt(store: Store, item_id: int, why: str, by: int | None = None) -> None:
+    """Give an item to nobody any more; who has it already may still answer.
+
+    Raises:
+        UserError: there is no such item, or the reason is empty or too long.
+    """
+    if not 1 <= len(why.strip()) <= LONGEST_WHY:
+        raise UserError(f"say why the item is halted, in at most {LONGEST_WHY} characters; found {len(why.strip())}")
+    with store.write() as connection:
+        _item(connection, item_id)
+        connection.execute(item.update().where(item.c.id == item_id).values(halted=why.strip()))
+        store.log(connection, "halt", by, item=item_id, why=why.strip())
+
+
+def reopen(store: Store, item_id: int, by: int | None = None) -> None:
+    """Give a halted item out again."""
+    with store.write() as connection:
+        if _item(connection, item_id).halted is None:
+            raise UserError(f"item {item_id} is not halted")
+        connection.execute(item.update().where(item.c.id == item_id).values(halted=None))
+        store.log(connection, "reopen", by, item=item_id)
+
+
+def set_priority(store: Store, item_id: int, priority: float, by: int | None = None) -> None:
+    """Higher goes first, where the project orders by priority."""
+    if not math.isfinite(priority):
+        raise UserError(f"the priority is {priority}; it must be a number")
+    with store.write() as connection:
+        _item(connection, item_id)
+        connection.execute(item.update().where(item.c.id == item_id).values(priority=priority))
+        store.log(connection, "priority", by, item=item_id, priority=priority)
+
+
+def _item(connection: Connection, item_id: int) -> Row[Any]:
+    row = connection.execute(select(item).where(item.c.id == item_id).with_for_update()).one_or_none()
+    if row is None:
+        raise UserError(f"there is no item {item_id}")
+    return row
+
+
+def _check_settings(overlap: int, lease_minutes: float, gold_share: float, order_by: str, random_share: float) -> None:
+    if not 1 <= overlap <= MOST_ANSWERS:
+        raise UserError(f"overlap is {overlap}; every item needs 1 to {MOST_ANSWERS} answers")
+    if not 1 <= lease_minutes <= LONGEST_LEASE:
+        raise UserError(f"a lease lasts {lease_minutes:g} minutes; it must be 1 to {LONGEST_LEASE} (a week)")
+    for label, share in (("gold_share", gold_share), ("random_share", random_share)):
+        if not 0 <= share <= 1:
+            raise UserError(f"{label} is {share}; it is a share between 0 and 1")
+    if order_by not in ORDERS:
+        raise UserError(f"order_by is {order_by!r}; it must be {', '.join(ORDERS[:-1])} or {ORDERS[-1]}")
 
 
 def _check(one: Work) -> None:

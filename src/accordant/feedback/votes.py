@@ -31,7 +31,7 @@ from accordant.feedback.payload import SCALE
 from accordant.stats.dawid_skene import FIRST, SECOND, TIE
 from accordant.stats.grades import GRADES
 from accordant.stats.rankings import levels
-from accordant.types import Ranking
+from accordant.types import Ranking, Source
 
 BOTH_BAD = 3
 VERDICTS = ("accept", "edit", "reject")
@@ -54,13 +54,18 @@ def ranking(one: Said) -> Ranking | None:
     said = side(one)
     assert said is not None
     texts = tuple(completion.text for completion in one.completions)
-    return Ranking(one.prompt, texts, groups[said], (0, 1) if said == BOTH_BAD else (), one.labeler)
+    return Ranking(one.prompt, texts, groups[said], (0, 1) if said == BOTH_BAD else (), one.labeler, source_of(one))
 
 
 def level(one: Said) -> NDArray[np.int64] | None:
     """The level (K,) of each completion of a ranked item, 0 the best; None where there is no ranking."""
     found = ranking(one)
     return None if found is None else levels(found)
+
+
+def source_of(one: Said) -> Source:
+    """Where a row made of an item's answers came from, as complaints name it."""
+    return Source(f"item {one.item_id}", 0)
 
 
 def side(one: Said) -> int | None:
@@ -106,7 +111,9 @@ def distance(one: Said, other: Said) -> float | None:
         return 0.0
     if one.task == "pair":
         a, b = signed_grade(one), signed_grade(other)
-        return 0.5 * (a is not b) if a is None or b is None else abs(a - b) / _WIDEST
+        if a is None or b is None:
+            return 0.0 if a == b else 0.5
+        return abs(a - b) / _WIDEST
     mine, theirs = votes(one), votes(other)
     shared = [(mine[name], theirs[name]) for name in mine if name in theirs]
     return sum(_apart(one.task, a, b) for a, b in shared) / len(shared) if shared else None

@@ -3,13 +3,15 @@
 [prompt 1, answer 1.1, answer 1.2, prompt 2, answer 2.1, ...]: all that a model does token by token works on real tokens alone.
 Attention runs prompt by prompt over what a token may look at and nothing else, as plain matrix products. On a CPU that is
 faster than one padded table with a mask (`ops.shared_prompt`); many small products would keep an accelerator waiting.
+
+Without dropout the backward pass is written out: it keeps one copy of the weights, and no cast and no slice of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -77,6 +79,56 @@ def join_rows(ids: Tensor, mask: Tensor, prompt_length: Tensor) -> RaggedRows:
     return RaggedRows(ids.flatten()[place][None], (place % width)[None], torch.tensor(last, device=ids.device), segments)
 
 
+@dataclass(frozen=True)
+class Block:
+    """Some queries with all that they may look at: the last of the keys are their own tokens."""
+
+    first: int  # of the queries, among all queries
+    count: int
+    keys: tuple[slice, ...]  # one run of tokens, or the prompt's and the answer's
+
+    def of(self, states: Tensor) -> Tensor:
+        """The keys' part of (H, T, D)."""
+        parts = [states[:, run] for run in self.keys]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+    def add_to(self, total: Tensor, part: Tensor) -> None:
+        """What `of` took, added up where it came from."""
+        start = 0
+        for run in self.keys:
+            stop = start + run.stop - run.start
+            total[:, run] += part[:, start:stop]
+            start = stop
+
+
+def blocks_of(segments: Segments) -> list[Block]:
+    """Every token as a query. A prompt goes on into its first answer; each of the others has the prompt before it."""
+    out: list[Block] = []
+    offset = 0
+    for prompt, answers in segments:
+        before = slice(offset, offset + prompt)
+        end = before.stop + sum(answers[:1])
+        out += [Block(q, min(BLOCK, end - q), (slice(offset, min(q + BLOCK, end)),)) for q in range(offset, end, BLOCK)]
+        for size in answers[1:]:
+            start, end = end, end + size
+            out += [Block(q, min(BLOCK, end - q), (before, slice(start, min(q + BLOCK, end)))) for q in range(start, end, BLOCK)]
+        offset = end
+    return out
+
+
+def last_blocks_of(segments: Segments) -> list[Block]:
+    """Only the last token of each answer as a query, prompt by prompt in the order of the answers."""
+    out: list[Block] = []
+    offset = 0
+    for prompt, answers in segments:
+        before, end = slice(offset, offset + prompt), offset + prompt
+        for size in answers:
+            start, end = end, end + size
+            out.append(Block(len(out), 1, (before, slice(start, end))))
+        offset = end
+    return out
+
+
 def ragged_attention(
     query: Tensor, key: Tensor, value: Tensor, segments: Segments, scaling: float, dropout: float = 0.0
 ) -> Tensor:
@@ -90,31 +142,58 @@ def ragged_attention(
     Returns:
         (H, T, D).
     """
+    return attend(query, key, value, blocks_of(segments), scaling, dropout)
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, blocks: Sequence[Block], scaling: float, dropout: float = 0.0
+) -> Tensor:
+    """`ragged_attention` for the queries of these blocks alone: (H, Q, D) -> (H, Q, D)."""
     repeats = len(query) // len(key)
     if repeats > 1:
         key, value = key.repeat_interleave(repeats, 0), value.repeat_interleave(repeats, 0)
-    sizes = [size for prompt, answers in segments for size in (prompt, *answers)]
-    widest = max(prompt + max(answers, default=0) for prompt, answers in segments)
+    widest = max(block.count for block in blocks)
     bias = torch.full((widest, widest), BLOCKED, dtype=query.dtype, device=query.device).triu(1)
-    parts = iter(zip(*(torch.split(x, sizes, 1) for x in (query, key, value)), strict=True))
-    out: list[Tensor] = []
-    for _, answers in segments:
-        q, prompt_k, prompt_v = next(parts)
-        out += _causal(q, prompt_k, prompt_v, bias, scaling, dropout)
-        for _ in answers:
-            q, k, v = next(parts)
-            out += _causal(q, torch.cat([prompt_k, k], 1), torch.cat([prompt_v, v], 1), bias, scaling, dropout)
+    query = query * scaling
+    if not dropout:
+        return _Attention.apply(query, key, value, blocks, bias)  # type: ignore[no-any-return, no-untyped-call]
+    out = [F.dropout(_weights(block, query, key, bias), dropout) @ block.of(value) for block in blocks]
     return torch.cat(out, dim=1)
 
 
-def _causal(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, scaling: float, dropout: float) -> Sequence[Tensor]:
-    """The last queries of a row over all of its keys, block by block: (H, n, D) over (H, m, D), n <= m."""
-    out = []
-    start = key.shape[1] - query.shape[1]
-    for part in torch.split(query, BLOCK, 1):
-        end = start + part.shape[1]
-        seen = bias[start:end, :end].expand(len(part), -1, -1)
-        weight = torch.baddbmm(seen, part, key[:, :end].transpose(1, 2), alpha=scaling).softmax(-1, dtype=torch.float32)
-        out.append(F.dropout(weight, dropout, training=dropout > 0).to(value.dtype) @ value[:, :end])
-        start = end
-    return out
+def _weights(block: Block, query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
+    """(H, n, m): the attention weights of a block's n queries over its m keys."""
+    n = block.count
+    scores = query[:, block.first : block.first + n] @ block.of(key).transpose(1, 2)
+    if n > 1:
+        scores[:, :, -n:] += bias[:n, :n]
+    return scores.softmax(-1)
+
+
+class _Attention(torch.autograd.Function):
+    """`attend` without dropout, in the precision of its arguments; softmax and its backward pass round once."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, blocks: Sequence[Block], bias: Tensor) -> Tensor:
+        ctx.blocks, weights = blocks, []
+        out = torch.empty_like(query)
+        with torch.autocast(query.device.type, enabled=False):
+            for block in blocks:
+                weights.append(_weights(block, query, key, bias))
+                out[:, block.first : block.first + block.count] = weights[-1] @ block.of(value)
+        ctx.save_for_backward(query, key, value, *weights)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, *weights = ctx.saved_tensors
+        d_query, d_key, d_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
+        for block, weight in zip(ctx.blocks, weights, strict=True):
+            queries = slice(block.first, block.first + block.count)
+            d_out = grads[0][:, queries]
+            block.add_to(d_value, weight.transpose(1, 2) @ d_out)
+            d_weight = d_out @ block.of(value).transpose(1, 2)
+            d_scores = torch._softmax_backward_data(d_weight, weight, -1, weight.dtype)
+            d_query[:, queries] = d_scores @ block.of(key)
+            block.add_to(d_key, d_scores.transpose(1, 2) @ query[:, queries])
+        return d_query, d_key, d_value, None, None

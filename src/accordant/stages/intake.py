@@ -17,8 +17,10 @@ its shape suggests:
 
 A completion is text, or {"text": ..., "model": ..., "sampling": {...}}. Beside these a row may say `criterion`, `kind` (normal,
 red_team, demonstration), `use_case` (`tasks.USE_CASES`), `warning`, `priority` and `gold`, the expected answer with places
-0..K-1 in `completions` for ids (of a pair 0 is chosen). A few-shot demonstration has `examples`, [{"prompt": ..., "completion":
-...}, ...], and perhaps an `instruction` before them; they become the beginning of its prompt. A user-based one has a `use_case`.
+0..K-1 in `completions` for ids (of a pair 0 is chosen).
+
+Prompts of demonstrations are of InstructGPT's three kinds: plain; few-shot, where `examples` [{"prompt": ..., "completion":
+...}, ...], and perhaps an `instruction`, become the prompt's beginning; user-based, written for the `use_case` that it names.
 
 Left out: judgements that the rows carry (ranks, scores, thumbs), since labelers are to judge anew.
 """
@@ -43,7 +45,7 @@ from accordant.data.rows import all_good, once, renamed
 from accordant.feedback import payload, schema, tasks
 from accordant.feedback.store import Store
 from accordant.feedback.tasks import ATTRIBUTES, USE_CASES, Text, Work
-from accordant.types import Message, Pair, Prompt, PromptText, Ranking, Rating, Row, Source, Thumb, UserError
+from accordant.types import Chat, Message, Pair, Prompt, PromptText, Ranking, Rating, Row, Source, Thumb, UserError
 
 CONTROL = ("task", "criterion", "kind", "use_case", "warning", "priority", "gold", "examples")
 """The fields that say what to do with a row; no row of data has them."""
@@ -121,9 +123,14 @@ def _work(record: Record, asked: Asked) -> list[Work]:
     control = {name: given[name] for name in (_OF_VET if task == "vet" else CONTROL) if name in given}
     fields = {name: value for name, value in given.items() if name not in control}
     base = Work(
-        task or "", "", criterion=_short(control, "criterion") or asked.criterion, use_case=_choice(control, "use_case", USE_CASES),
-        warning=_short(control, "warning") or asked.warning, priority=want.number(control, "priority", 0.0), source=record.source,
-    )  # fmt: skip
+        task or "",
+        "",
+        criterion=_short(control, "criterion") or asked.criterion,
+        use_case=_choice(control, "use_case", USE_CASES),
+        warning=_short(control, "warning") or asked.warning,
+        priority=want.number(control, "priority", 0.0),
+        source=record.source,
+    )
     if task == "vet":
         made = [_vet(fields, base)]
     else:
@@ -162,25 +169,25 @@ def _items(fields: Fields, base: Work, kind: str | None, control: Fields) -> lis
 def _read(fields: Fields, task: str, source: Source) -> tuple[str, _Answered]:
     """What the row suggests to do, its prompt, and the answers in it."""
     found = recognise(fields)
-    if "completions" in fields and found is not Pair:
-        texts = tuple(_text(value, f"completions[{i}]") for i, value in enumerate(want.sequence(fields, "completions")))
-        return "rank", (want.prompt(fields), texts)
-    if task in ("demonstration", "red_team") or found is Prompt or _open_ended(fields):
-        if "chosen" in fields:
-            return "pair", (PARSERS[Pair](fields, source).prompt, ())
-        return "demonstration", (want.prompt(fields), ())
     if found is Pair:
         pair = PARSERS[Pair](fields, source)
         return "pair", (pair.prompt, (Text(pair.chosen), Text(pair.rejected)))
-    if "completion" not in fields:
+    if "completions" in fields:
+        texts = tuple(_text(value, f"completions[{i}]") for i, value in enumerate(want.sequence(fields, "completions")))
+        return "rank", (want.prompt(fields), texts)
+    if task in ("demonstration", "red_team") or found is Prompt or _open_ended(fields):
+        return "demonstration", (want.prompt(fields), ())
+    if found not in (Chat, Rating, Thumb):
         raise Bad(nearest_shape(dict.fromkeys(fields)))
-    answered = _read_one(fields)
-    if not task and found not in _SUGGESTED:
-        raise Bad("the row has a completion and does not say what to do with it; give a `task`: likert, thumb or vet")
-    return _SUGGESTED.get(found, task), answered  # type: ignore[arg-type]
+    if not task and found is Chat:
+        raise Bad("the row has an answer and does not say what to do with it; give a `task`: likert, thumb or vet")
+    return _SUGGESTED.get(found, task), _read_one(fields, source)
 
 
-def _read_one(fields: Fields) -> _Answered:
+def _read_one(fields: Fields, source: Source) -> _Answered:
+    if "completion" not in fields:
+        chat = PARSERS[Chat](fields, source)
+        return chat.prompt, (Text(chat.completion),)
     if isinstance(fields["completion"], dict):
         return want.prompt(fields), (_text(fields["completion"], "completion"),)
     context, text = want.answer(fields, "completion")
@@ -225,11 +232,12 @@ def _vet(row: Fields, base: Work) -> Work:
 
 
 def _gold(value: object, one: Work, attributes: Sequence[str]) -> dict[str, Any]:
-    """The expected answer, checked with places for ids."""
+    """The expected answer, checked as if the completions had the ids 1 to K."""
     if not isinstance(value, dict):
         raise Bad(f'`gold` must be an object such as {{"up": true}}, found {shown(value)}')
+    ids = range(1, len(one.completions) + 1)
     try:
-        payload.check(one.task, value, range(len(one.completions)), attributes)
+        payload.check(one.task, payload.with_ids(value, ids), ids, attributes)
     except UserError as error:
         raise Bad(f"`gold`: {error} (answers are named by their place, from 0)") from error
     return value

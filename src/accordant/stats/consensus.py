@@ -4,6 +4,7 @@ Both count every labeler alike: the transparent baseline. `weighted_consensus` w
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from scipy.stats import rankdata
 
 from accordant.stats.rankings import levels
 from accordant.types import Pair, Ranking
+
+CONSENSUS = "consensus"
+"""The labeler of what several say together."""
 
 
 def borda(rankings: Sequence[Ranking]) -> NDArray[np.float64]:
@@ -58,6 +62,21 @@ def consensus_pairs(rankings: Sequence[Ranking], min_share: float = 0.5) -> list
         )
         for i, j in np.argwhere(before > min_share).tolist()
     ]
+
+
+def borda_ranking(item: Sequence[Ranking]) -> Ranking:
+    """One ranking by the mean Borda score; what every labeler rejects stays rejected. One labeler's is left as it is.
+
+    Raises as `borda` does.
+    """
+    first = item[0]
+    if len(item) == 1:
+        return first
+    score = borda(item).round(9).tolist()  # means of halves: equal ones may differ in the last bit
+    rejected = tuple(sorted(set.intersection(*(set(ranking.rejected) for ranking in item))))
+    kept = [k for k in range(len(score)) if k not in rejected]
+    groups = tuple(tuple(k for k in kept if score[k] == s) for s in sorted({score[k] for k in kept}, reverse=True))
+    return replace(first, groups=groups, rejected=rejected, labeler=CONSENSUS)
 
 
 def levels_of(rankings: Sequence[Ranking]) -> NDArray[np.int64]:

@@ -13,11 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accordant.stats.bradley_terry import Comparisons, Fit, Prior, fit
-from accordant.stats.consensus import levels_of
+from accordant.stats.consensus import CONSENSUS, levels_of
 from accordant.types import Pair, Ranking
-
-CONSENSUS = "consensus"
-"""The labeler of a consensus ranking."""
 
 
 @dataclass(frozen=True, slots=True)

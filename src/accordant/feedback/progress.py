@@ -1,0 +1,339 @@
+"""What the labeling page shows: a task with its texts, a labeler's own answers, and how far the work has come.
+
+Everything here is one person's own: a task that was handed to somebody else does not exist for this person. What must not be
+known leaves with nothing (`apps.studio.blind` makes the page's form of it): hidden gold is counted like any other item, in what
+is left too, since a count that stood still after an answer would give it away.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, or_, select
+
+from accordant.feedback.answers import prompt_of
+from accordant.feedback.assignment import open_to
+from accordant.feedback.people import Person
+from accordant.feedback.schema import answer, assignment, completion, draft, guideline, item, labeler, project, prompt
+from accordant.feedback.store import Store
+from accordant.feedback.words import excerpt, words
+from accordant.stats.flags import too_often
+from accordant.types import PromptText, UserError
+
+_DONE = ("submitted", "surplus")
+_LAST = 20  # answers whose median time tells how long the rest will take
+_RECENT = 500  # answers that a tie rate is counted over
+_COMPARED = 20  # comparisons below which a tie rate says nothing
+
+
+@dataclass(frozen=True)
+class ProjectCard:
+    """A project on the front page."""
+
+    id: int
+    name: str
+    left: int
+    done: int
+
+
+@dataclass(frozen=True)
+class TaskView:
+    """A task of one's own. `display`: completion ids in this labeler's order, `texts` with them."""
+
+    assignment_id: int
+    project_id: int
+    project: str
+    task: str
+    criterion: str
+    use_case: str | None
+    warning: str | None
+    prompt: PromptText
+    display: tuple[int, ...]
+    texts: tuple[str, ...]
+    attributes: tuple[str, ...]
+    row: Mapping[str, Any] | None  # of `vet`
+    state: str
+    lease_ms: int  # what is left of the lease; 0 or less: it ran out
+    draft: Mapping[str, Any] | None
+    answer: Mapping[str, Any] | None  # the last revision
+    revision: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One of a labeler's own answers, in words."""
+
+    assignment_id: int
+    task: str
+    prompt: str
+    said: str
+    revision: int
+    at: int
+    surplus: bool
+
+
+@dataclass(frozen=True)
+class Guidelines:
+    """A version of a project's guidelines, and the number of the newest."""
+
+    project_id: int
+    project: str
+    version: int
+    newest: int
+    text: str
+    created: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a labeler has come. `seconds`: the median of the last answers; None before the first."""
+
+    done: int
+    left: int
+    seconds: float | None
+    minutes_left: int | None
+    hint: str  # about ties; empty where there is nothing to say
+
+
+def projects_for(store: Store, person: Person) -> tuple[ProjectCard, ...]:
+    """All projects by name, with what is left for this person and what this person has done."""
+    with store.read() as connection:
+        return tuple(
+            ProjectCard(plan.id, plan.name, _left(connection, plan, person, store.now()), _done(connection, plan.id, person.id))
+            for plan in connection.execute(select(project).order_by(project.c.name)).all()
+        )
+
+
+def task(store: Store, assignment_id: int, labeler_id: int) -> TaskView:
+    """A task that was handed to this labeler.
+
+    Raises:
+        UserError: it is somebody else's, or there is none.
+    """
+    query = (
+        select(
+            assignment, item.c.task, item.c.criterion, item.c.row, prompt.c.content, prompt.c.use_case, prompt.c.warning,
+            project.c.id.label("project_id"), project.c.name, project.c.attributes, draft.c.payload.label("draft"),
+        )
+        .select_from(assignment.join(item).join(prompt, prompt.c.id == item.c.prompt_id)
+            .join(project, project.c.id == item.c.project_id).outerjoin(draft))
+        .where(assignment.c.id == assignment_id, assignment.c.labeler_id == labeler_id)
+    )  # fmt: skip
+    with store.read() as connection:
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            raise UserError(f"task {assignment_id} is not one of yours: open your next task")
+        rows = connection.execute(select(completion.c.id, completion.c.text).where(completion.c.id.in_(row.display)))
+        texts = {one.id: one.text for one in rows}
+        last = connection.execute(
+            select(answer).where(answer.c.assignment_id == assignment_id).order_by(answer.c.revision.desc()).limit(1)
+        ).one_or_none()
+    return TaskView(
+        assignment_id=row.id, project_id=row.project_id, project=row.name, task=row.task, criterion=row.criterion,
+        use_case=row.use_case, warning=row.warning, prompt=prompt_of(row.content), display=tuple(row.display),
+        texts=tuple(texts[one] for one in row.display), attributes=tuple(row.attributes), row=row.row, state=row.state,
+        lease_ms=row.leased_until - store.now() if row.state == "leased" else 0, draft=row.draft,
+        answer=last.payload if last else None, revision=last.revision if last else 0,
+    )  # fmt: skip
+
+
+def history(store: Store, project_id: int, labeler_id: int, *, limit: int = 50, offset: int = 0) -> tuple[Answered, ...]:
+    """A labeler's own answers to a project, the newest first, as they stand after their last revision."""
+    last = _last_revisions(_own(project_id, labeler_id))
+    query = (
+        select(answer, assignment.c.display, assignment.c.state, item.c.task, prompt.c.content)
+        .select_from(_with_items(last).join(prompt, prompt.c.id == item.c.prompt_id))
+        .order_by(answer.c.id.desc()).limit(limit).offset(offset)
+    )  # fmt: skip
+    with store.read() as connection:
+        return tuple(
+            Answered(
+                row.assignment_id, row.task, excerpt(_last_words(row.content)), words(row.task, row.payload, row.display),
+                row.revision, row.created, row.state == "surplus",
+            )
+            for row in connection.execute(query)
+        )  # fmt: skip
+
+
+def neighbours(store: Store, project_id: int, labeler_id: int, assignment_id: int) -> tuple[int | None, int | None]:
+    """The own answers before and after this one, by when they were first given; a task without an answer comes after all."""
+    first = (
+        select(answer.c.assignment_id, answer.c.id)
+        .select_from(answer.join(assignment).join(item))
+        .where(answer.c.revision == 1, *_own(project_id, labeler_id))
+        .subquery()
+    )
+    with store.read() as connection:
+        here = connection.scalar(select(first.c.id).where(first.c.assignment_id == assignment_id))
+        before = select(first.c.assignment_id).order_by(first.c.id.desc()).limit(1)
+        if here is None:
+            return connection.scalar(before), None
+        after = select(first.c.assignment_id).where(first.c.id > here).order_by(first.c.id).limit(1)
+        return connection.scalar(before.where(first.c.id < here)), connection.scalar(after)
+
+
+def progress(store: Store, project_id: int, person: Person) -> Progress:
+    """How far this person has come in a project, and how long the rest may take at the pace of the last answers."""
+    with store.read() as connection:
+        plan = _project(connection, project_id)
+        left, done = _left(connection, plan, person, store.now()), _done(connection, project_id, person.id)
+        times = (
+            select(answer.c.ms_spent).select_from(answer.join(assignment).join(item))
+            .where(answer.c.revision == 1, *_own(project_id, person.id)).order_by(answer.c.id.desc()).limit(_LAST)
+        )  # fmt: skip
+        spent = list(connection.scalars(times))
+        seconds = statistics.median(spent) / 1000 if spent else None
+        minutes = math.ceil(seconds * left / 60) if seconds is not None else None
+        return Progress(done, left, seconds, minutes, _about_ties(connection, project_id, person.id))
+
+
+def why_nothing(store: Store, project_id: int, person: Person) -> tuple[str, ...]:
+    """Why `assignment.next_task` has nothing for this person, as sentences."""
+    with store.read() as connection:
+        plan = _project(connection, project_id)
+        if not _count(connection, select(item.c.id).where(item.c.project_id == project_id)):
+            return ("There are no tasks in this project yet.",)
+        reasons = []
+        declined = _count(connection, open_to(plan, person, gold=False, declined=True)) if person.declines else 0
+        if declined:
+            reasons.append(
+                f"{declined:,} open {_tasks(declined)} of a kind that you turned off; your own page can change that."
+            )
+        taken = _count(connection, _taken(plan, person))
+        if taken:
+            reasons.append(f"{taken:,} {_tasks(taken)} with others right now, and may come free: look again in a while.")
+        return tuple(reasons) or ("You have done everything that there is for you. Thank you.",)
+
+
+def guidelines(store: Store, project_id: int, version: int | None = None) -> Guidelines:
+    """A version of a project's guidelines, the newest where none is named.
+
+    Raises:
+        UserError: there is no such project or version.
+    """
+    with store.read() as connection:
+        plan = _project(connection, project_id)
+        newest = connection.scalar(select(func.max(guideline.c.version)).where(guideline.c.project_id == project_id))
+        row = connection.execute(
+            select(guideline).where(guideline.c.project_id == project_id, guideline.c.version == (version or newest))
+        ).one_or_none()
+    if row is None:
+        raise UserError(f"these guidelines have no version {version}; the newest is {newest}")
+    return Guidelines(project_id, plan.name, row.version, int(newest or 0), row.text, row.created)
+
+
+# --- counting --------------------------------------------------------------------------------------------------------
+
+
+def _left(connection: Connection, plan: Row[Any], person: Person, now: int) -> int:
+    """What may still come, the open task included; hidden gold comes only between other items, so alone it is nothing."""
+    held = _count(connection, (
+        select(assignment.c.id).select_from(assignment.join(item)).where(
+            assignment.c.labeler_id == person.id, item.c.project_id == plan.id, item.c.halted.is_(None),
+            assignment.c.state == "leased", assignment.c.leased_until >= now,
+        )
+    ))  # fmt: skip
+    fresh = _count(connection, open_to(plan, person, gold=False))
+    gold = _count(connection, open_to(plan, person, gold=True)) if fresh and plan.gold_share else 0
+    return held + fresh + gold
+
+
+def _taken(plan: Row[Any], person: Person) -> Any:
+    """Items that lack answers, and whose last places others hold by a lease."""
+    mine = select(assignment.c.id).where(assignment.c.item_id == item.c.id, assignment.c.labeler_id == person.id)
+
+    def places(*states: str) -> Any:
+        held = and_(assignment.c.item_id == item.c.id, assignment.c.state.in_(states))
+        return select(func.count()).where(held).correlate(item).scalar_subquery()
+
+    return select(item.c.id).join(prompt).where(
+        item.c.project_id == plan.id, item.c.halted.is_(None), item.c.gold.is_(None), ~mine.exists(),
+        places("submitted") < plan.overlap, places("submitted", "leased") >= plan.overlap,
+        prompt.c.kind.not_in(person.declines), item.c.task.not_in(person.declines),
+        or_(prompt.c.warning.is_(None), prompt.c.warning.not_in(person.declines)),
+    )  # fmt: skip
+
+
+def _done(connection: Connection, project_id: int, labeler_id: int) -> int:
+    query = select(assignment.c.id).select_from(assignment.join(item)).where(*_own(project_id, labeler_id))
+    return _count(connection, query)
+
+
+def _own(project_id: int, labeler_id: int) -> tuple[Any, ...]:
+    return (assignment.c.labeler_id == labeler_id, assignment.c.state.in_(_DONE), item.c.project_id == project_id)
+
+
+def _count(connection: Connection, query: Any) -> int:
+    return connection.scalar(select(func.count()).select_from(query.with_only_columns(item.c.id).subquery())) or 0
+
+
+def _tasks(n: int) -> str:
+    return "task is" if n == 1 else "tasks are"
+
+
+def _project(connection: Connection, project_id: int) -> Row[Any]:
+    row = connection.execute(select(project).where(project.c.id == project_id)).one_or_none()
+    if row is None:
+        raise UserError(f"there is no project {project_id}")
+    return row
+
+
+def _last_revisions(where: Iterable[Any]) -> Any:
+    return (
+        select(answer.c.assignment_id, func.max(answer.c.revision).label("revision"))
+        .select_from(answer.join(assignment).join(item)).where(*where)
+        .group_by(answer.c.assignment_id).subquery()
+    )  # fmt: skip
+
+
+def _with_items(last: Any) -> Any:
+    newest = and_(answer.c.assignment_id == last.c.assignment_id, answer.c.revision == last.c.revision)
+    return last.join(answer, newest).join(assignment, assignment.c.id == answer.c.assignment_id).join(
+        item, item.c.id == assignment.c.item_id
+    )  # fmt: skip
+
+
+def _last_words(content: Any) -> str:
+    found = prompt_of(content)
+    return found if isinstance(found, str) else found[-1].content if found else ""
+
+
+# --- ties ------------------------------------------------------------------------------------------------------------
+
+
+def _about_ties(connection: Connection, project_id: int, labeler_id: int) -> str:
+    """A word to somebody who finds far more ties than the other people do; a small excess is left alone."""
+    in_project = (item.c.project_id == project_id, assignment.c.state.in_(_DONE), item.c.task.in_(("rank", "pair")))
+    mine, n = _ties(connection, *in_project, assignment.c.labeler_id == labeler_id)
+    theirs, rest = _ties(connection, *in_project, assignment.c.labeler_id != labeler_id)
+    if n < _COMPARED or rest < _COMPARED:
+        return ""
+    usual = (theirs + 1) / (rest + 2)
+    if not too_often(mine, n, usual, at_least=min(1.0, max(0.3, 2 * usual))).raised:
+        return ""
+    return (
+        f"{mine / n:.0%} of your comparisons are ties; the other labelers tie {theirs / rest:.0%} of theirs. Ties are welcome "
+        "where two answers are equally good; look for a small difference first."
+    )
+
+
+def _ties(connection: Connection, *where: Any) -> tuple[int, int]:
+    """Ties and comparisons in the newest answers of people."""
+    query = (
+        select(answer.c.payload).select_from(_with_items(_last_revisions(where)).join(labeler, labeler.c.id == assignment.c.labeler_id))
+        .where(labeler.c.kind == "human").order_by(answer.c.id.desc()).limit(_RECENT)
+    )  # fmt: skip
+    counts = [_ties_of(payload) for payload in connection.scalars(query)]
+    return sum(ties for ties, _ in counts), sum(pairs for _, pairs in counts)
+
+
+def _ties_of(payload: Mapping[str, Any]) -> tuple[int, int]:
+    """Ties and comparisons of one answer; what was rejected or could not be judged was not compared."""
+    if "groups" in payload:
+        sizes = [len(group) for group in payload["groups"]]
+        return sum(math.comb(size, 2) for size in sizes), math.comb(sum(sizes), 2)
+    return int("tie" in payload), int("tie" in payload or "better" in payload)

@@ -1,0 +1,266 @@
+"""Rows of files become items: every shape, every complaint by its line, all or none."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+from sqlalchemy import func, select
+
+from accordant.feedback import people, schema, tasks
+from accordant.feedback.answers import said
+from accordant.feedback.assignment import next_task, submit
+from accordant.feedback.store import Store
+from accordant.feedback.tasks import Text, Work
+from accordant.stages.intake import put_in, work
+from accordant.types import Message, Source, UserError
+from tasks import write_rows
+
+ASKED = [{"role": "user", "content": "q"}]
+ANSWERED = [*ASKED, {"role": "assistant", "content": "a"}]
+TURNS = (Message("user", "q"),)
+OTHERWISE = [*ASKED, {"role": "assistant", "content": "b"}]
+OBJECT = {"text": "b", "model": "big", "sampling": {"temperature": 0.7, "seed": 3}}
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    return lambda *rows, name="rows.jsonl": write_rows(tmp_path / name, list(rows))
+
+
+def one(path: Path, **options: Any) -> Work:
+    (found,) = work(path, **options)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("row", "task", "prompt", "texts"),
+    [
+        ({"prompt": "q", "completions": ["a", OBJECT]}, "rank", "q", (Text("a"), Text("b", "big", OBJECT["sampling"]))),
+        ({"messages": ASKED, "completions": ["a", "b"]}, "rank", TURNS, (Text("a"), Text("b"))),
+        ({"prompt": "q", "completions": ["a", "b", "c"], "ranks": [1, 2, None]}, "rank", "q", tuple(map(Text, "abc"))),
+        ({"prompt": "q", "completions": ["a", "b"], "task": "pair"}, "pair", "q", (Text("a"), Text("b"))),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "margin": 1}, "pair", "q", (Text("a"), Text("b"))),
+        ({"chosen": ANSWERED, "rejected": OTHERWISE}, "pair", TURNS, (Text("a"), Text("b"))),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "task": "rank"}, "rank", "q", (Text("a"), Text("b"))),
+        ({"prompt": "q", "completion": "a", "scores": {"x": 1}}, "likert", "q", (Text("a"),)),
+        ({"prompt": "q", "completion": "a", "up": True}, "thumb", "q", (Text("a"),)),
+        ({"prompt": "q", "completion": "a", "label": False}, "thumb", "q", (Text("a"),)),
+        ({"prompt": "q", "completion": OBJECT, "task": "thumb"}, "thumb", "q", (Text("b", "big", OBJECT["sampling"]),)),
+        ({"prompt": "q", "completion": "a", "task": "likert"}, "likert", "q", (Text("a"),)),
+        ({"messages": ANSWERED, "task": "likert"}, "likert", TURNS, (Text("a"),)),
+        ({"prompt": "q"}, "demonstration", "q", ()),
+        ({"messages": ASKED}, "demonstration", TURNS, ()),
+        ({"prompt": "q", "completion": "a", "task": "demonstration"}, "demonstration", "q", ()),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "task": "demonstration"}, "demonstration", "q", ()),
+        ({"prompt": "q", "task": "red_team"}, "red_team", "q", ()),
+        ({"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}], "task": "thumb"}, "thumb", TURNS,
+         (Text("a"),)),
+    ],
+)  # fmt: skip
+def test_a_row_suggests_its_task(write: Any, row: Any, task: str, prompt: Any, texts: Any) -> None:
+    path = write(row)
+    found = one(path)
+    assert (found.task, found.prompt, found.completions) == (task, prompt, texts)
+    assert found.source == Source(str(path), 1)
+    assert found.kind == {"demonstration": "demonstration", "red_team": "red_team"}.get(task, "normal")
+
+
+def test_several_answers_to_rate_are_as_many_items(write: Any) -> None:
+    path = write({"prompt": "q", "completions": ["a", "b", "c"], "task": "likert"}, {"prompt": "r", "completions": ["d", "e"]})
+    assert [(w.task, w.prompt, len(w.completions)) for w in work(path)] == [("likert", "q", 1)] * 3 + [("rank", "r", 2)]
+    assert [w.completions[0].text for w in work(path, "thumb")[3:]] == ["d", "e"]
+    scored = write({"prompt": "q", "completions": ["a", "b"], "scores": [7, 3]}, name="scored.jsonl")
+    assert [(w.task, w.completions) for w in work(scored)] == [("likert", (Text("a"),)), ("likert", (Text("b"),))]
+
+
+def test_what_a_row_says_comes_before_what_is_asked_for(write: Any) -> None:
+    own = {"criterion": "which is kinder?", "warning": "violence", "priority": 2.5, "use_case": "rewrite", "kind": "red_team"}
+    path = write({"prompt": "q", "completions": ["a", "b"], "task": "pair"} | own, {"prompt": "q", "completions": ["a", "b"]})
+    first, second = work(path, "rank", criterion="which is best?", warning="length")
+    assert (first.task, first.criterion, first.warning, first.priority) == ("pair", "which is kinder?", "violence", 2.5)
+    assert (first.use_case, first.kind) == ("rewrite", "red_team")
+    assert (second.task, second.criterion, second.warning, second.priority) == ("rank", "which is best?", "length", 0.0)
+    assert (second.use_case, second.kind) == (None, "normal")
+
+
+def test_there_are_the_ten_use_cases_of_the_paper(write: Any) -> None:
+    assert len(set(tasks.USE_CASES)) == 10
+    path = write(*({"prompt": "q", "use_case": name} for name in tasks.USE_CASES))
+    assert [w.use_case for w in work(path)] == list(tasks.USE_CASES)
+
+
+def test_few_shot_prompts(write: Any) -> None:
+    examples = [{"prompt": "2+2?", "completion": "4"}, {"prompt": "3+3?", "completion": "6"}]
+    text = write({"instruction": "Add.", "examples": examples, "prompt": "5+5?"}, {"examples": examples[:1], "prompt": "5+5?"})
+    assert [w.prompt for w in work(text)] == ["Add.\n\n2+2?\n4\n\n3+3?\n6\n\n5+5?", "2+2?\n4\n\n5+5?"]
+    assert [w.kind for w in work(text)] == ["demonstration"] * 2
+    chat = write({"instruction": "Add.", "examples": examples[:1], "messages": ASKED})
+    assert one(chat).prompt == (Message("system", "Add."), Message("user", "2+2?"), Message("assistant", "4"), *TURNS)
+
+
+def test_a_row_to_vet_is_kept_as_it_is(write: Any) -> None:
+    row = {"prompt": "q", "completion": " a ", "kind": "joke", "use_case": "mine", "empty": None, "n": [1, {"x": 2.5}]}
+    found = one(write(row | {"task": "vet", "criterion": "is it funny?", "priority": 1}))
+    assert found.row == {name: value for name, value in row.items() if value is not None}
+    assert (found.task, found.prompt, found.criterion, found.priority) == ("vet", "q", "is it funny?", 1.0)
+    assert (found.kind, found.use_case, found.completions) == ("normal", None, ())
+    anything = one(write({"colour": "red"}), task="vet")
+    assert (anything.row, anything.prompt) == ({"colour": "red"}, "")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"prompt": "q", "completions": ["a"]}, "2 to 26 completions, and the row has 1"),
+        ({"prompt": "q", "completions": [str(i) for i in range(27)]}, "the row has 27"),
+        ({"prompt": "q", "completions": ["a", "b", "c"], "task": "pair"}, "needs 2 completions, and the row has 3"),
+        ({"prompt": "q", "completions": [], "task": "thumb"}, "needs 1 completions, and the row has 0"),
+        ({"prompt": "q", "completions": ["a", "b", "a"]}, "the same text"),
+        ({"prompt": "q", "completions": ["a", " "]}, "`completions[1]` is empty"),
+        ({"prompt": "q", "completions": ["a", {"model": "m"}]}, "`completions[1].text` must be text"),
+        ({"prompt": "q", "completions": ["a", {"text": "b", "sampling": 3}]}, "`completions[1].sampling` must be an object"),
+        ({"prompt": "q", "completions": ["a", {"text": "b", "model": "m" * 501}]}, "at most 500"),
+        ({"prompt": "q", "completions": "a"}, "`completions` must be a list"),
+        ({"completions": ["a", "b"]}, "`prompt` is missing"),
+        ({"prompt": "q", "completion": "a"}, "give a `task`: likert, thumb or vet"),
+        ({"messages": ANSWERED}, "give a `task`: likert, thumb or vet"),
+        ({"prompt": "q", "completion": "a", "task": "pair"}, "needs 2 completions, and the row has 1"),
+        ({"prompt": "q", "task": "rank"}, "the row has 0"),
+        ({"prompt": " "}, "`prompt` is empty"),
+        ({"prompt": "q", "task": "rnak"}, "did you mean 'rank'?"),
+        ({"prompt": "q", "use_case": "poetry"}, "it must be one of generation, open_qa"),
+        ({"prompt": "q", "use_case": "rewriting"}, "did you mean 'rewrite'?"),
+        ({"prompt": "q", "kind": "nice"}, "`kind` is \"nice\""),
+        ({"prompt": "q", "priority": "high"}, "`priority` must be a number"),
+        ({"prompt": "q", "criterion": "c" * 301}, "at most 300"),
+        ({"prompt": "q", "warning": "w" * 201}, "at most 200"),
+        ({"prompt": "q", "warning": " "}, "`warning` is empty"),
+        ({"prompt": "q", "prioriti": 3}, "did you mean 'priority'?"),
+        ({"prompt": "q\0"}, "U+0000"),
+        ({"prompt": "q", "completions": ["a", {"text": "b", "sampling": {"x": ["\0"]}}]}, "U+0000"),
+        ({"prompt": "q", "examples": []}, "`examples` is empty"),
+        ({"prompt": "q", "examples": ["a"]}, "`examples[0]` must be"),
+        ({"prompt": "q", "examples": [{"prompt": "a"}]}, "`completion` is missing"),
+        ({"prompt": "q", "completions": ["a", "b"], "examples": ["c"]}, "belong to a demonstration"),
+        ({"question": "q"}, "name them with map"),
+        ({"task": "vet"}, "no fields"),
+        ({"prompt": "q", "completion": "a", "up": True, "gold": "yes"}, "`gold` must be an object"),
+        ({"prompt": "q", "completion": "a", "up": True, "gold": {"up": 1}}, "`up` must be true or false"),
+        ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0]], "rejected": []}}, "1 of 2 answers have no place"),
+        ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0], [2]], "rejected": []}}, "named by their place"),
+        ({"prompt": "q", "completions": ["a", "b"], "task": "thumb", "gold": {"up": True}}, "makes 2 items"),
+        ({"prompt": "q", "completion": "a", "task": "likert", "gold": {"scores": {"wit": 3}}}, "unknown attribute 'wit'"),
+    ],
+)  # fmt: skip
+def test_a_bad_row_is_named_and_nothing_is_put_in(store: Store, write: Any, row: Any, words: str) -> None:
+    path = write({"prompt": "fine"}, row, {"prompt": "fine, too"})
+    project = tasks.make_project(store, "p", "")
+    with pytest.raises(UserError) as error:
+        put_in(store, project, path)
+    assert f"{path}:2: " in str(error.value)
+    assert words in str(error.value)
+    with store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(schema.prompt)) == 0
+
+
+def test_every_bad_row_is_named(write: Any, tmp_path: Path) -> None:
+    path = write({"prompt": ""}, {"prompt": "fine"}, {"prompt": "q", "kind": "x"}, {"completion": "a"})
+    with path.open("a") as file:
+        file.write("{\n")
+    with pytest.raises(UserError) as error:
+        work(path)
+    lines = str(error.value).splitlines()
+    assert lines[0] == f"{path}: 4 of 5 rows are bad"
+    assert [line.split(": ")[0].strip() for line in lines[1:]] == [f"{path}:{n}" for n in (1, 3, 4, 5)]
+    alike = write(*[{"question": f"q{i}"} for i in range(30)])
+    with pytest.raises(UserError, match="all 30 rows: "):
+        work(alike)
+    with pytest.raises(UserError, match="no rows"):
+        work(write())
+    with pytest.raises(UserError, match="there is no task 'rang'"):
+        work(path, "rang")
+    with pytest.raises(UserError, match="is not there"):
+        work(tmp_path / "nowhere.jsonl")
+
+
+def test_csv_and_parquet_and_other_names(tmp_path: Path) -> None:
+    rows = [
+        {
+            "prompt": "q",
+            "completions": ["a", "b"],
+            "priority": 2.0,
+            "gold": {"groups": [[1], [0]], "rejected": []},
+            "warning": "w",
+        },
+        {"prompt": "r", "completions": ["1", "2"], "priority": None, "gold": None, "warning": None},
+    ]
+    (expected,) = {tuple(without_source(w) for w in work(write_rows(tmp_path / "a.jsonl", rows)))}
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        for row in rows:
+            table.writerow({k: "" if v is None else v if isinstance(v, str) else json.dumps(v) for k, v in row.items()})
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    (tmp_path / "a.json").write_text(json.dumps(rows, indent=1))
+    for name in ("a.csv", "a.parquet", "a.json"):
+        assert tuple(without_source(w) for w in work(tmp_path / name)) == expected
+    theirs = write_rows(tmp_path / "b.jsonl", [{"question": "q", "answers": ["a", "b"]}])
+    assert one(theirs, map={"question": "prompt", "answers": "completions"}).task == "rank"
+    (tmp_path / "bad.csv").write_text("prompt,priority\nq,much\n")
+    with pytest.raises(UserError, match=r"bad\.csv:2: `priority` is \"much\"; it must be JSON"):
+        work(tmp_path / "bad.csv")
+
+
+def without_source(found: Work) -> Any:
+    return repr(Work(**{name: getattr(found, name) for name in Work.__dataclass_fields__ if name != "source"}))
+
+
+def test_items_reach_a_labeler_with_their_models_and_hidden_gold(store: Store, write: Any) -> None:
+    project = tasks.make_project(store, "p", "", overlap=1, gold_share=1.0)
+    gold = {"prompt": "g", "completions": ["good", OBJECT], "gold": {"groups": [[1]], "rejected": [0], "comment": "sure"}}
+    assert put_in(store, project, write({"prompt": "q", "completions": ["x", "y"]}, gold)) == 2
+    with store.read() as connection:
+        at = {text: n for n, text in connection.execute(select(schema.completion.c.id, schema.completion.c.text))}
+        (kept,) = connection.scalars(select(schema.item.c.gold).where(schema.item.c.gold.is_not(None)))
+        sampling = connection.execute(
+            select(schema.completion.c.sampling, schema.model.c.name).join(schema.model).where(schema.completion.c.text == "b")
+        ).one()
+    assert kept == {"groups": [[at["b"]]], "rejected": [at["good"]], "comment": "sure"}
+    assert (sampling.name, sampling.sampling) == ("big", OBJECT["sampling"])
+    person = people.add_ai(store, "tester")
+    task = next_task(store, project, person.id)
+    assert task is not None
+    assert set(task.display) == {at["b"], at["good"]}  # gold first: its share is 1
+    submit(store, task.assignment_id, person.id, {"groups": [[at["b"], at["good"]]], "rejected": []}, "u1", 1)
+    assert said(store, project, ai=True) == []
+
+
+def test_gold_of_a_pair_counts_from_the_chosen_answer(store: Store, write: Any) -> None:
+    project = tasks.make_project(store, "p", "", attributes=("wit",))
+    put_in(store, project, write(
+        {"prompt": "q", "chosen": "good", "rejected": "bad", "gold": {"better": 0, "grade": "better"}},
+        {"prompt": "q", "completion": "good", "task": "likert", "gold": {"scores": {"wit": 5}}},
+    ))  # fmt: skip
+    with store.read() as connection:
+        at = {text: n for n, text in connection.execute(
+            select(schema.completion.c.id, schema.completion.c.text).order_by(schema.completion.c.id.desc())
+        )}  # fmt: skip
+        kept = list(connection.scalars(select(schema.item.c.gold).order_by(schema.item.c.id)))
+    assert kept == [{"better": at["good"], "grade": "better"}, {"scores": {"wit": 5}}]
+
+
+def test_a_project_that_is_not_there(store: Store, write: Any) -> None:
+    with pytest.raises(UserError, match="there is no project 7"):
+        put_in(store, 7, write({"prompt": "q"}))
+    with pytest.raises(UserError, match="there is no project 7"):
+        tasks.add(store, 7, [Work("demonstration", "q")])
+    tasks.make_project(store, "summaries", "")
+    assert tasks.find_project(store, "summaries ") == 1
+    with pytest.raises(UserError, match="did you mean 'summaries'"):
+        tasks.find_project(store, "sumaries")
