@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from accordant.data.rows import read
+from accordant.feedback.tasks import Text
 from accordant.stages import annotate
 from accordant.stages.annotate import agreement, label
 from accordant.types import Pair, Prompt, Ranking, UserError
@@ -92,6 +93,6 @@ def test_answers_that_make_no_pair(
     answer: str, message: str, world: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a word, or all the same."""
-    monkeypatch.setattr(annotate, "sample", lambda cfg, _, rows: [[answer] * cfg.samples_per_prompt for _ in rows])
+    monkeypatch.setattr(annotate, "sample", lambda cfg, rows, _: [[Text(answer)] * cfg.samples_per_prompt for _ in rows])
     with pytest.raises(UserError, match=message):
         run_stage("annotate", tmp_path, model={"path": world["policy"]}, prompts=world["preference_prompts"])

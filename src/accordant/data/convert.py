@@ -109,7 +109,8 @@ def convert(rows: Sequence[Row], to: str, rules: Rules | None = None) -> Convert
 # --- pairs -----------------------------------------------------------------------------------------------------------
 
 
-def _pairs_of_pairs(rows: Sequence[Pair], rules: Rules, dropped: Dropped) -> Iterable[Pair]:
+def pairs_of_pairs(rows: Sequence[Pair], rules: Rules, dropped: Dropped) -> Iterable[Pair]:
+    """Those that the rules keep; the others are counted in `dropped`."""
     for row in rows:
         if row.tie and rules.ties == "drop":
             dropped["tied"] += 1
@@ -119,7 +120,8 @@ def _pairs_of_pairs(rows: Sequence[Pair], rules: Rules, dropped: Dropped) -> Ite
             yield row
 
 
-def _pairs_of_rankings(rows: Sequence[Ranking], rules: Rules, dropped: Dropped) -> Iterable[Pair]:
+def pairs_of_rankings(rows: Sequence[Ranking], rules: Rules, dropped: Dropped) -> Iterable[Pair]:
+    """C(K, 2) pairs of each ranking, preferred first, or the consensus of several; what the rules leave out is counted."""
     if rules.consensus:
         for item in align(rows, dropped):
             yield from agreed(item, rules.ties == "keep", rules.rejects, rules.min_share, dropped)
@@ -138,7 +140,8 @@ def _pairs_of_rankings(rows: Sequence[Ranking], rules: Rules, dropped: Dropped) 
                 dropped["tied"] += 1
             else:
                 tie = bool(level[a] == level[b])
-                yield Pair(row.prompt, row.completions[a], row.completions[b], tie=tie, source=row.source)
+                better, worse = row.completions[a], row.completions[b]
+                yield Pair(row.prompt, better, worse, tie=tie, labeler=row.labeler, source=row.source)
 
 
 def _pairs_of_ratings(rows: Sequence[Rating], rules: Rules, dropped: Dropped) -> Iterable[Pair]:
@@ -326,7 +329,7 @@ def _as_they_are(rows: Sequence[Row], rules: Rules, dropped: Dropped) -> Iterabl
 
 
 TARGETS: Mapping[str, Mapping[type, Callable[..., Iterable[Row]]]] = {
-    "pairs": {Pair: _pairs_of_pairs, Ranking: _pairs_of_rankings, Rating: _pairs_of_ratings, Thumb: _pairs_of_thumbs},
+    "pairs": {Pair: pairs_of_pairs, Ranking: pairs_of_rankings, Rating: _pairs_of_ratings, Thumb: _pairs_of_thumbs},
     "rankings": {Ranking: _as_they_are, Rating: _rankings_of_ratings},
     "kwise": {Ranking: _kwise_of_rankings, Rating: _kwise_of_ratings, Pair: _kwise_of_pairs},
     "thumbs": {Thumb: _as_they_are, Pair: _thumbs_of_pairs},

@@ -40,13 +40,23 @@ def write(path: Path, rows: Sequence[Row], extra: Sequence[Mapping[str, Any]] = 
     Raises:
         UserError: as `check_output`; or prompts are text in some rows and messages in others, which no Parquet column holds.
     """
-    check_output(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".jsonl" and not extra:
+        check_output(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_jsonl(path, rows)
         return
     more = extra or [{}] * len(rows)
-    values = [plain(row) | dict(fields) for row, fields in zip(rows, more, strict=True)]
+    write_values(path, [plain(row) | dict(fields) for row, fields in zip(rows, more, strict=True)])
+
+
+def write_values(path: Path, values: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of any fields. In Parquet each gets every field that one of them has, null where it had none.
+
+    Raises:
+        UserError: as `check_output`; or fields of one name hold values of several types, which no Parquet column does.
+    """
+    check_output(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     _whole(path, lambda place: _lines(place, values) if path.suffix.lower() == ".jsonl" else _parquet(place, values, path))
 
 
@@ -70,7 +80,8 @@ def _parquet(place: Path, values: Sequence[Mapping[str, Any]], path: Path) -> No
 
     try:
         # Every row has every column, and an empty list of indices must not make a column of nulls.
-        table = pyarrow.Table.from_pylist([dict(value) for value in values])
+        names = list(dict.fromkeys(name for value in values for name in value))
+        table = pyarrow.Table.from_pylist([{name: value.get(name) for name in names} for value in values])
     except pyarrow.ArrowException as error:
         raise UserError(f"{path}: the rows do not fit into Parquet's columns ({error}); write .jsonl") from error
     parquet.write_table(table, place)

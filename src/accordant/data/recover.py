@@ -121,6 +121,7 @@ def json_items(text: str) -> Iterator[tuple[int, object] | Broken]:
             keys |= value.keys() if isinstance(value, dict) else set()
             yield line, value
             end = _swallowed(text, position, end, keys) if isinstance(value, str | list) else end
+        assert end > position, f"no progress at character {position}"
         position = end
     if opened != closed and not (opened and broken):  # a broken last item has taken the bracket with it
         missing, place = ("begin with [", 1) if closed else ("end with ]", lines.number(len(text.rstrip())))
@@ -237,6 +238,7 @@ def csv_rows(text: str) -> Iterator[tuple[int, dict[str, str]] | Broken]:
             continue
         if len(cells) != len(header) and not (cells and single):
             position = _next_row(lines, start, len(header))
+        assert position > start, f"no progress at character {start}"
         bad = lines.bad_byte(start, position)
         if len(cells) == len(header):
             yield bad or (lines.number(start), dict(zip(header, cells, strict=True)))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from accordant.feedback.schema import answer, assignment, completion, item, item_completion, labeler, model, prompt
 from accordant.feedback.store import Store
@@ -83,7 +83,7 @@ def said(store: Store, project_id: int, *, surplus: bool = False, gold: bool = F
     if not ai:
         query = query.where(labeler.c.kind == "human")
     with store.read() as connection:
-        texts = _completions(connection, project_id)
+        texts = completions_of(connection, project_id)
         return [
             Said(
                 item_id=row.item_id, prompt_id=row.prompt_id, task=row.task, prompt=prompt_of(row.content),
@@ -100,7 +100,8 @@ def prompt_of(content: Any) -> PromptText:
     return content if isinstance(content, str) else tuple(Message(turn["role"], turn["content"]) for turn in content)
 
 
-def _completions(connection: Any, project_id: int) -> Mapping[int, tuple[Completion, ...]]:
+def completions_of(connection: Connection, project_id: int) -> Mapping[int, tuple[Completion, ...]]:
+    """The completions of every item of a project, in the item's own order; none for an item without."""
     query = (
         select(item_completion.c.item_id, completion.c.id, completion.c.text, model.c.name)
         .select_from(

@@ -69,8 +69,8 @@ def consensus_rows(
     rank            the consensus `Ranking`
     pairs           of the rankings: the `Pair`s whose order is certain enough, `weight` the confidence, margin 0 (a
                     ranking has no grades)
-    pair            `Pair`: weight as above, margin the mean of the grades' of those who say the same; `tie` where more
-                    than half of the votes, each counted as far as its labeler is reliable, are ties
+    pair            `Pair`: weight as above, margin the mean of the grades' of those who say the same. `tie`, with their
+                    share as the weight, where enough votes are ties, each counted as far as its labeler is reliable
     likert          `Rating`: the mean of each attribute
     thumb           `Thumb`: what is probable by Dawid and Skene, or the majority where that is undefined
     demonstration   all of them
@@ -84,7 +84,7 @@ def consensus_rows(
             `adjudication.ruled` is among them.
         rulings: payloads by item, `adjudication.rulings`. They replace what was said, with weight 1.
         margins: "small" or "large": the grades of a pair become its margin; None: margin 0.
-        min_confidence: an order or a thumb less certain than this is none; with Borda, the share that must be exceeded.
+        min_confidence: an order, a tie or a thumb that is not more certain is none; with Borda, a share of votes.
         method: "borda" counts everybody alike: majorities, and Borda's rankings.
         rejects: "lose": what is ranked is better than what is rejected; "exclude": the rejected are in none of `pairs`.
         weights: by labeler's name, at least 0, of ratings; None: all alike. Those without a weight have 1.
@@ -178,13 +178,14 @@ def _pair(item: list[Said], rules: _Rules, out: dict[str, list[Row]]) -> None:
     first, second = found.ranking.completions
     judged = [one for one in item if one.labeler in found.voices]
     tied = sum(found.voices[one.labeler] for one in judged if side(one) == TIE) / sum(found.voices.values())
-    if tied > 0.5:
-        row = Pair(found.ranking.prompt, first, second, weight=tied, tie=True, source=found.ranking.source)
-        out["pair"].append(replace(row, labeler=CONSENSUS))
-    elif found.pairs and first != second:
+    if tied > rules.min_confidence:
+        source = found.ranking.source
+        out["pair"].append(Pair(found.ranking.prompt, first, second, weight=tied, tie=True, labeler=CONSENSUS, source=source))
+    elif tied <= 0.5 and found.pairs and first != second:
         (row,) = found.pairs
         agreeing = [one for one in judged if side(one) == (FIRST if row.chosen == first else SECOND)]
         scale = MARGINS[rules.margins] if rules.margins else {}
+        # Nobody says so where it is concluded from a labeler who says the contrary.
         margin = fmean(scale.get(one.payload["grade"], 0.0) for one in agreeing) if agreeing else 0.0
         out["pair"].append(replace(row, margin=margin, labeler=CONSENSUS))
 
@@ -213,7 +214,7 @@ def _thumb(item: list[Said], rules: _Rules, out: dict[str, list[Row]]) -> None:
 
 
 def _thumbs_up(items: Mapping[int, list[Said]], method: Method) -> dict[int, float]:
-    """The chance that each completion deserves a thumb up; the share of thumbs up with Borda, and where nothing else is known."""
+    """The chance that each completion deserves a thumb up; with Borda, or where nothing else is known, the share of them."""
     rated = {number: item for number, item in items.items() if item[0].task == "thumb"}
     share = {number: fmean(one.payload["up"] for one in item) for number, item in rated.items()}
     if method == "borda" or not rated:

@@ -323,11 +323,10 @@ def _about_ties(connection: Connection, project_id: int, labeler_id: int) -> str
 
 def _ties(connection: Connection, *where: Any) -> tuple[int, int]:
     """Ties and comparisons in the newest answers of people."""
-    query = (
-        select(answer.c.payload).select_from(_with_items(_last_revisions(where)).join(labeler, labeler.c.id == assignment.c.labeler_id))
-        .where(labeler.c.kind == "human").order_by(answer.c.id.desc()).limit(_RECENT)
-    )  # fmt: skip
-    counts = [_ties_of(payload) for payload in connection.scalars(query)]
+    people = _with_items(_last_revisions(where)).join(labeler, labeler.c.id == assignment.c.labeler_id)
+    query = select(answer.c.payload).select_from(people).where(labeler.c.kind == "human")
+    recent = connection.scalars(query.order_by(answer.c.id.desc()).limit(_RECENT))
+    counts = [_ties_of(payload) for payload in recent]
     return sum(ties for ties, _ in counts), sum(pairs for _, pairs in counts)
 
 

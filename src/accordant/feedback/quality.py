@@ -29,7 +29,7 @@ from accordant.stats.intervals import Estimate, Undefined, Value, estimate, esti
 from accordant.stats.kendall import concordance, mean_tau_b
 from accordant.stats.krippendorff import krippendorff_alpha
 
-RESAMPLES = 200
+RESAMPLES = 100
 """Enough for an interval on a page that is looked at while people work: 5,000 answers take less than a second."""
 
 STATISTICS = {
@@ -92,8 +92,8 @@ def agreement(answers: Iterable[Said], *, resamples: int = RESAMPLES) -> tuple[A
     """How far the labelers agree, task by task, with 95 % intervals by `resamples` of the items.
 
     `rank` compares every two completions (rejected below ranked, tied among themselves) and whole rankings; `pair` the four
-    verdicts, and the signed grade (-4 to 4, both bad missing); `likert` each attribute, null missing; `vet` the verdict. Fleiss'
-    kappa is over the items with the number of answers that is commonest. A task without answers is absent.
+    verdicts, and the signed grade (-4 to 4, both bad missing); `likert` each attribute, null missing; `vet` the verdict.
+    Fleiss' kappa is over the items with the number of answers that is commonest. A task without answers is absent.
     """
     kept = [one for one in answers if one.gold is None]
     found: list[Agreement] = []

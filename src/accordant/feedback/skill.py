@@ -79,8 +79,10 @@ def discriminations(answers: Iterable[Said]) -> dict[int, float]:
     """
     ordered = [one for one in answers if ranking(one) is not None]
     shared = {one.labeler_id: one.labeler for item in by_item(ordered).values() if len(item) > 1 for one in item}
-    reliability = fit(ordered).labelers
-    return {person: reliability[name].discrimination for person, name in shared.items()}
+    if not shared:
+        return {}
+    _, found = fit(ordered)
+    return {person: found.labelers[name].discrimination for person, name in shared.items()}
 
 
 def flags(answers: Sequence[Said], seconds: Mapping[tuple[int, int], float]) -> dict[int, dict[str, Flag]]:
@@ -103,14 +105,14 @@ def flags(answers: Sequence[Said], seconds: Mapping[tuple[int, int], float]) -> 
     }
     total = sum(map(len, ordering.values()))
     found: dict[int, dict[str, Flag]] = {}
-    for person, mine in by_person.items():
-        best = [place for one in ordering[person] if (place := _best_place(one)) is not None]
+    for person, mine in ordering.items():
+        best = [place for one in mine if (place := _best_place(one)) is not None]
         found[person] = {
             "too_fast": _too_fast(person, answers, seconds, alpha),
             "same_position": always_same_position([at for at, _ in best], [shown for _, shown in best], alpha=alpha),
         } | {
             name: always(
-                count[person], len(ordering[person]), sum(count.values()) - count[person], total - len(ordering[person]),
+                count[person], len(mine), sum(count.values()) - count[person], total - len(mine),
                 what=_HABITS[name][0], alpha=alpha,
             )
             for name, count in habits.items()

@@ -10,9 +10,9 @@
     thumb   up or down                                              0 or 1
     vet     accept, edit or reject                                  0 or 1
 
-First and second are by the item's own order of completions, which nobody sees. Rejected answers are below all that is ranked and
-tied among themselves. "Cannot judge" is no vote; from an answer that does judge it is 1/2 apart. Left out: texts that labelers
-write, which are neither equal nor different, and what an edited row says.
+First and second are by the item's own order of completions, which nobody sees. Rejected answers are below all that is ranked,
+and tied among themselves. "Cannot judge" is no vote; from an answer that does judge it is 1/2 apart. Left out: texts that
+labelers write, which are neither equal nor different, and what an edited row says.
 """
 
 from __future__ import annotations

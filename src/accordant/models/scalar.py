@@ -64,7 +64,7 @@ class ScalarModel:
         self.context = context_of(base_of(module).config.get_text_config()) - _positions_taken(module)
         types = getattr(base_of(module).config, "type_vocab_size", 0) or 0
         self.separator = _type_separator(tokenizer) if not self.causal and types > 1 else None
-        self.ragged = False  # `models.shared.shares_prompts` finds out whether answers can be laid end to end
+        self.sharing = "padded"  # `models.shared.shares_prompts` finds out how answers can share their prompt
         self.labels: dict[int, str] = dict(base_of(module).config.id2label)
 
     @classmethod

@@ -3,9 +3,10 @@
 What decides is the model's own arithmetic and not its family's name: a sliding window does no harm where no row is longer than
 it, and attention code that cannot take such a mask gives other scores or an error.
 
-There are two ways, and both are put to the same test. On a CPU the tokens of all prompts are laid end to end without padding,
-and attention runs prompt by prompt (`ops.ragged`), for models whose attention transformers lets be replaced. Elsewhere, and for
-the others, each prompt with its answers is a row of a padded table under a mask (`ops.shared_prompt`).
+There are three ways, and all are put to the same test. On a CPU the tokens of all prompts are laid end to end without padding,
+and attention runs prompt by prompt (`ops.ragged`): "lean" is a forward pass of our own for trunks built like Llama's
+(`models.lean`), "ragged" the model's own for all whose attention transformers lets be replaced. Elsewhere, and for the others,
+each prompt with its answers is a row of a "padded" table under a mask (`ops.shared_prompt`).
 
 Left out: language models (their log-probabilities could be read the same way; no algorithm needs them yet).
 """
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from accordant.models.language import autocast, trunk_of
+from accordant.models.lean import is_lean, lean_hidden
 from accordant.models.scalar import ScalarModel
 from accordant.ops.batching import pad_rows
 from accordant.ops.masked import attention_bias
@@ -45,8 +47,7 @@ def shared_logits(model: ScalarModel, ids: Tensor, mask: Tensor, prompt_length: 
     Returns:
         (K * N, labels) float32, in the order of the rows.
     """
-    how = _ragged_logits if model.ragged else _padded_logits
-    return how(model, ids, mask, prompt_length)
+    return WAYS[model.sharing](model, ids, mask, prompt_length)
 
 
 def _padded_logits(model: ScalarModel, ids: Tensor, mask: Tensor, prompt_length: Tensor) -> Tensor:
@@ -62,6 +63,20 @@ def _ragged_logits(model: ScalarModel, ids: Tensor, mask: Tensor, prompt_length:
     with autocast(model.precision), _own_attention(trunk):
         out = trunk(input_ids=rows.ids, position_ids=rows.positions, use_cache=False, segments=rows.segments)
     return model.score_at(out.last_hidden_state, rows.last.view(1, -1)).view(*rows.last.shape, -1).transpose(0, 1).flatten(0, 1)
+
+
+def _lean_logits(model: ScalarModel, ids: Tensor, mask: Tensor, prompt_length: Tensor) -> Tensor:
+    rows, trunk = join_rows(ids, mask, prompt_length), trunk_of(model.module)
+    with autocast(model.precision):
+        hidden = lean_hidden(trunk, rows, torch.bfloat16 if model.precision == "bfloat16" else torch.float32)
+    scores = model.score_at(hidden[None], torch.arange(len(hidden), device=hidden.device)[None])
+    return scores.view(*rows.last.shape, -1).transpose(0, 1).flatten(0, 1)
+
+
+WAYS: dict[str, Callable[[ScalarModel, Tensor, Tensor, Tensor], Tensor]] = {
+    "lean": _lean_logits, "ragged": _ragged_logits, "padded": _padded_logits,
+}  # fmt: skip
+"""The fastest first."""
 
 
 def _attend(
@@ -105,7 +120,7 @@ def shares_prompts(model: ScalarModel, items: Sequence[Answers]) -> bool:
 
     Compared in float32, without dropout, on the shortest item and the longest ones, so that no item reaches further than what
     was compared: whatever a model does from some length on (a sliding window, a table of positions that ends) is met here.
-    `model.ragged` then says in which of the two ways `shared_logits` computes them.
+    `model.sharing` then says in which of the ways `shared_logits` computes them.
     """
     if not model.causal:
         return False
@@ -114,9 +129,13 @@ def shares_prompts(model: ScalarModel, items: Sequence[Answers]) -> bool:
     training = model.module.training
     model.module.eval()
     some = _extremes(items)
+    ways = [*(["lean"] if is_lean(trunk_of(model.module)) else []), "ragged"] if device.type == "cpu" else []
     try:
-        model.ragged = device.type == "cpu" and all(_same_scores(exact, _ragged_logits, answers, device) for answers in some)
-        return model.ragged or all(_same_scores(exact, _padded_logits, answers, device) for answers in some)
+        for way in (*ways, "padded"):
+            if all(_same_scores(exact, WAYS[way], answers, device) for answers in some):
+                model.sharing = way
+                return True
+        return False
     finally:
         model.module.train(training)
 
@@ -129,8 +148,8 @@ def _same_scores(
     plain = model.logits(ids, mask)
     try:
         shared = logits(model, ids, mask, torch.tensor([answers[0].prompt_length], device=device))
-    except (RuntimeError, TypeError, ValueError, IndexError):
-        # The plain rows passed, so it is the mask or the positions that this model refuses, each family in its own words.
+    except (AttributeError, RuntimeError, TypeError, ValueError, IndexError):
+        # The plain rows passed, so it is the mask, the positions or a missing part that is in the way, in each family's own words.
         return False
     return torch.allclose(shared, plain, atol=TOLERANCE, rtol=TOLERANCE)
 

@@ -1,30 +1,34 @@
-"""Sample several answers to each prompt, have them ranked, and turn the labelers' consensus into pairs.
+"""Sample several answers to each prompt, have them ranked, and turn the labelers' consensus into pairs; or hand them to people.
 
-The labelers here are the embedded world's simulated ones. What they disagree on by majority gives no pair; the share of pairs
-that have a majority is the coverage, and none is left out for being hard. Pairs of a prompt never straddle train and test.
+Answers come from a checkpoint, from several, from a model behind an OpenAI-compatible endpoint, or from all of these. With
+`studio` they become items of a project there, for people to judge. Otherwise the labelers are the embedded world's simulated
+ones. What they disagree on by majority gives no pair; the share of pairs that have a majority is the coverage, and none is left
+out for being hard. Pairs of a prompt never straddle train and test.
 """
 
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from accordant.config import REQUIRED, Config, knob
 from accordant.data.rows import read, write_jsonl
 from accordant.data.split import key, split
-from accordant.data.template import Template, encode_all, ensure_pad
-from accordant.models.generate import Sampling, generate, stop_ids
-from accordant.models.language import LanguageModel
+from accordant.feedback.store import Store
+from accordant.feedback.tasks import Text, Work, add, find_project
 from accordant.models.load import ModelConfig
-from accordant.seeds import derive, generator
+from accordant.seeds import derive
+from accordant.stages.endpoint import EndpointConfig
 from accordant.stages.folder import StageFolder
-from accordant.stages.text import completions
+from accordant.stages.intake import work
+from accordant.stages.writers import Asked, from_checkpoint, from_endpoint
 from accordant.stats.agreement import fleiss_kappa, pairwise_votes
 from accordant.stats.consensus import consensus_pairs, majority
 from accordant.stats.intervals import bootstrap_ci
@@ -33,25 +37,96 @@ from accordant.types import Prompt, Ranking, UserError
 from accordant.world.labelers import LABELERS, rank
 
 
-class AnnotateConfig(Config):
-    """Which model answers what, how often, and how labels become pairs."""
+class StudioConfig(Config):
+    """Which project of which store gets the answers."""
 
-    model: ModelConfig = knob(REQUIRED, "the policy whose answers are labelled")
+    store: str = knob(REQUIRED, "feedback store: a file, or a database URL", min_length=1)
+    project: str = knob(REQUIRED, "name of a project in it", min_length=1)
+    task: Literal["rank", "pair", "likert", "thumb"] = knob("rank", "what labelers do with the answers")
+    criterion: str = knob("", "what to judge by, shown to the labeler", max_length=300)
+
+
+class AnnotateConfig(Config):
+    """Which models answer what, how often, and what becomes of it."""
+
+    model: ModelConfig | None = knob(None, "the policy whose answers are labelled")
+    models: tuple[str, ...] = knob((), "further checkpoints that answer the same prompts, by folder or hub name")
+    endpoint: EndpointConfig | None = knob(None, "a model behind an OpenAI-compatible endpoint that answers them")
+    studio: StudioConfig | None = knob(None, "people label, in a studio; none: simulated labelers do")
     prompts: str = knob(REQUIRED, "rows of prompts", min_length=1)
-    samples_per_prompt: int = knob(4, "answers to each prompt", "responses", gt=1)
+    samples_per_prompt: int = knob(4, "answers of each model to each prompt", "responses", ge=1)
     max_new_tokens: int = knob(48, "longest answer", "tokens", gt=0)
     temperature: float = knob(1.0, "sampling temperature", gt=0)
     min_share: float = knob(0.5, "a pair needs more than this share of the labelers", ge=0.5, lt=1)
     test: float = knob(0.2, "share of the prompts whose pairs are held out", gt=0, lt=1)
     seed: int = knob(0, "seed of sampling, labelers and split")
 
+    @property
+    def writers(self) -> int:
+        """How many models answer."""
+        return (self.model is not None) + len(self.models) + (self.endpoint is not None)
+
 
 def run(cfg: AnnotateConfig, folder: StageFolder, algo: ModuleType | None, name: str) -> dict[str, Any]:  # noqa: ARG001
-    """Write rankings.jsonl, train.jsonl, test.jsonl and labels.json."""
-    model = LanguageModel.load(cfg.model, cfg.seed)
-    ensure_pad(model.tokenizer)
+    """Write rankings.jsonl, train.jsonl, test.jsonl and labels.json; or items into a studio's store."""
+    if not cfg.writers:
+        raise UserError("nobody answers the prompts: set model.path, models or endpoint.url")
+    if cfg.writers * cfg.samples_per_prompt < 2 and (cfg.studio is None or cfg.studio.task in ("rank", "pair")):
+        raise UserError("one answer to each prompt is nothing to compare: raise samples_per_prompt, or name more models")
+    return _simulated(cfg, folder) if cfg.studio is None else _for_people(cfg, cfg.studio, folder)
+
+
+def _for_people(cfg: AnnotateConfig, studio: StudioConfig, folder: StageFolder) -> dict[str, Any]:
+    """Items of the answers. Empty answers and those that say what another one says are left out and counted."""
+    total = cfg.writers * cfg.samples_per_prompt
+    if total > MOST[studio.task]:
+        raise UserError(
+            f"{cfg.writers} models x samples_per_prompt={cfg.samples_per_prompt} are {total} answers to a prompt; "
+            f"a {studio.task} task has at most {MOST[studio.task]}: lower samples_per_prompt"
+        )
+    asked = [replace(one, kind="normal") if one.kind == "demonstration" else one for one in work(cfg.prompts, "demonstration")]
+    with Store.open(studio.store, alone=False) as store:
+        project = find_project(store, studio.project)
+        answers = sample(cfg, [Prompt(one.prompt, one.source) for one in asked], folder)
+        count = Counter(empty_answers=0, equal_answers=0, prompts_left_out=0)
+        items = [item for one, texts in zip(asked, answers, strict=True) for item in _items(one, texts, studio, count)]
+        if not items:
+            raise UserError(
+                f"none of the {len(asked)} prompts got enough different answers for a {studio.task} task "
+                f"({count['empty_answers']} were empty, {count['equal_answers']} equal to another): raise samples_per_prompt "
+                "or temperature, or fine-tune the model first"
+            )
+        add(store, project, items)
+    left_out = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in count.items() if number)
+    folder.note(f"{len(items)} items for project {studio.project}" + (f"; {left_out}" if left_out else ""))
+    return {"items": len(items), "store": studio.store, "project": studio.project, **count}
+
+
+MOST = {"rank": 26, "pair": 2, "likert": 26, "thumb": 26}
+"""Answers to one prompt that a task can take; of ratings and thumbs each is an item of its own."""
+
+
+def _items(asked: Work, texts: Sequence[Text], studio: StudioConfig, count: Counter[str]) -> list[Work]:
+    shown: dict[str, Text] = {}
+    for text in texts:
+        if not text.text.strip():
+            count["empty_answers"] += 1
+        elif text.text.strip() in shown:
+            count["equal_answers"] += 1
+        else:
+            shown[text.text.strip()] = text
+    same = replace(asked, task=studio.task, criterion=studio.criterion or asked.criterion)
+    if studio.task in ("likert", "thumb"):
+        found = [replace(same, completions=(text,)) for text in shown.values()]
+    else:
+        found = [replace(same, completions=tuple(shown.values()))] if len(shown) > 1 else []
+    count["prompts_left_out"] += not found
+    return found
+
+
+def _simulated(cfg: AnnotateConfig, folder: StageFolder) -> dict[str, Any]:
     rows = read(cfg.prompts, Prompt)
-    answered = list(zip(rows, sample(cfg, model, rows), strict=True))
+    answered = [(row, [text.text for text in texts]) for row, texts in zip(rows, sample(cfg, rows, folder), strict=True)]
     # An answer without a word cannot be shown to a labeler; its item is left out, and counted.
     shown = [(row, texts) for row, texts in answered if all(text.strip() for text in texts)]
     if not shown:
@@ -92,15 +167,16 @@ def run(cfg: AnnotateConfig, folder: StageFolder, algo: ModuleType | None, name:
     }
 
 
-def sample(cfg: AnnotateConfig, model: LanguageModel, rows: Sequence[Prompt]) -> list[list[str]]:
-    """`samples_per_prompt` answers to each prompt, as text."""
-    prompts = encode_all(rows, Template(model.tokenizer, model.context or 1 << 20))[0]
-    sampling = Sampling(cfg.max_new_tokens, cfg.temperature, stop_ids(model))
-    rollout = generate(model, prompts, cfg.samples_per_prompt, sampling, generator(cfg.seed, "annotate"))
-    grouped: dict[int, list[str]] = defaultdict(list)
-    for group, text in zip(rollout.group.tolist(), completions(model.tokenizer, prompts, rollout), strict=True):
-        grouped[group].append(text)
-    return [grouped[i] for i in range(len(rows))]
+def sample(cfg: AnnotateConfig, rows: Sequence[Prompt], folder: StageFolder) -> list[list[Text]]:
+    """`samples_per_prompt` answers of each model to each prompt."""
+    asked = Asked(cfg.samples_per_prompt, cfg.max_new_tokens, cfg.temperature, cfg.seed)
+    checkpoints = [] if cfg.model is None else [(cfg.model, ("annotate",))]
+    checkpoints += [(ModelConfig(path=path), ("annotate", path)) for path in cfg.models]
+    found = [from_checkpoint(model, asked, rows, purpose=purpose) for model, purpose in checkpoints]
+    if cfg.endpoint is not None:
+        with folder.progress("answers", len(rows) * cfg.samples_per_prompt) as bar:
+            found.append(from_endpoint(cfg.endpoint, asked, rows, bar.advance))
+    return [[text for own in of_prompt for text in own] for of_prompt in zip(*found, strict=True)]
 
 
 def label(shown: Sequence[tuple[Prompt, Sequence[str]]], seed: int) -> list[list[Ranking]]:

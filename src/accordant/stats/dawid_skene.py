@@ -10,7 +10,6 @@ from math import log
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
 
 from accordant.stats.intervals import Undefined
 
@@ -94,11 +93,13 @@ def dawid_skene(
         with np.errstate(divide="ignore"):
             log_share, log_confusion = np.log(share), np.log(confusion)
         joint = _joint(votes, log_share, log_confusion)
-        value = _evidence(joint, gold) + _log_prior(prior, log_confusion) + _log_prior(np.full(classes, smoothing), log_share)
-        truth = _clamp(np.exp(joint - logsumexp(joint, axis=1, keepdims=True)), gold)
+        total = _log_total(joint)
+        value = np.where(gold < 0, total, joint[np.arange(len(joint)), gold]).sum()
+        value += _log_prior(prior, log_confusion) + _log_prior(np.full(classes, smoothing), log_share)
+        truth = _clamp(np.exp(joint - total[:, None]), gold)
         if objective and value - objective[-1] < tolerance:
             converged = True
-        objective.append(value)
+        objective.append(float(value))
         if converged or len(objective) == most_iterations:
             return Skill(truth, confusion, share, tuple(objective), converged)
 
@@ -152,9 +153,10 @@ def _joint(votes: _Votes, log_share: NDArray[np.float64], log_confusion: NDArray
     return joint
 
 
-def _evidence(joint: NDArray[np.float64], gold: NDArray[np.int64]) -> float:
-    free = gold < 0
-    return float(logsumexp(joint[free], axis=1).sum() + joint[~free, gold[~free]].sum())
+def _log_total(joint: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,): log of the sum over classes. scipy's `logsumexp` took half of the time of a fit."""
+    top = joint.max(axis=1)
+    return top + np.log(np.exp(joint - top[:, None]).sum(axis=1))
 
 
 def _log_prior(pseudo: NDArray[np.float64], log_chance: NDArray[np.float64]) -> float:

@@ -44,8 +44,14 @@ def pairs(ranking: Ranking, rejects: Literal["lose", "exclude"] = "lose") -> lis
 
 
 def to_pairs(ranking: Ranking, rejects: Literal["lose", "exclude"] = "lose") -> list[Pair]:
-    """The text of `pairs`, with the ranking's source. Raises `UserError` as `levels` does."""
+    """The text of `pairs`, with the ranking's labeler and source. Raises `UserError` as `levels` does."""
     return [
-        Pair(ranking.prompt, ranking.completions[winner], ranking.completions[loser], source=ranking.source)
+        Pair(
+            ranking.prompt,
+            ranking.completions[winner],
+            ranking.completions[loser],
+            labeler=ranking.labeler,
+            source=ranking.source,
+        )
         for winner, loser in pairs(ranking, rejects)
     ]

@@ -51,6 +51,7 @@ def _environment() -> Environment:
         loader=PackageLoader("accordant.apps.studio"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # a row to vet keeps the order of its fields
     environment.globals["static"] = _static
     environment.filters["day"] = lambda ms: datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d")
     environment.filters["moment"] = lambda ms: datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")

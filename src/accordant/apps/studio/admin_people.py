@@ -1,0 +1,65 @@
+"""Accounts, invitations and the log."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request, Response
+
+from accordant.apps.studio.admin_fields import choice, number, page_number, text, typed
+from accordant.apps.studio.pages import go, page
+from accordant.apps.studio.session import Admin, Form
+from accordant.feedback import overview, people
+from accordant.types import UserError
+
+router = APIRouter()
+LONGEST_DAYS = 90  # that an invitation lasts
+
+
+@router.get("/admin/people")
+def everybody(request: Request, _: Admin) -> Response:
+    return _page(request)
+
+
+@router.post("/admin/people/invite")
+def invite(request: Request, person: Admin, form: Form) -> Response:
+    """The link is on the page that answers, and nowhere else: it cannot be shown again."""
+    try:
+        role = choice(form, "role", ("labeler", "admin"), "the role")
+        days = number(form, "days", "the number of days")
+        if not 1 <= days <= LONGEST_DAYS:
+            raise UserError(f"an invitation for {days:g} days: give 1 to {LONGEST_DAYS}")
+        token = people.invite(request.app.state.store, role, days, by=person.id)
+    except UserError as error:
+        return _page(request, 400, wrong=str(error), form=typed(form))
+    return _page(request, link=f"{request.app.state.settings.url}/join/{token}", role=role)
+
+
+@router.post("/admin/people/{labeler_id}/close")
+def close(request: Request, person: Admin, labeler_id: int) -> Response:
+    try:
+        people.close(request.app.state.store, labeler_id, by=person.id)
+    except UserError as error:
+        return _page(request, 400, wrong_close=str(error))
+    return go(request, "/admin/people", "The account is closed. What it said stays.")
+
+
+@router.get("/admin/log")
+def log(request: Request, _: Admin) -> Response:
+    store, query = request.app.state.store, request.query_params
+    kinds = overview.kinds_of_event(store)
+    kind = text(query, "kind") if text(query, "kind") in kinds else ""
+    found = overview.log(store, kind=kind, page=page_number(query))
+    return page(request, "admin_log.html", found=found, kinds=kinds, kind=kind, where=urlencode({"kind": kind} if kind else {}))
+
+
+def _page(request: Request, status: int = 200, **values: object) -> Response:
+    store = request.app.state.store
+    accounts = overview.everybody(store)
+    values["form"] = {"role": "labeler", "days": "7", **(values.get("form") or {})}  # type: ignore[dict-item]
+    return page(request, "admin_people.html", status, **(
+        {
+            "humans": [one for one in accounts if one.kind == "human"], "robots": [one for one in accounts if one.kind == "ai"],
+            "invitations": overview.invitations(store), "link": "", "role": "", "wrong": "", "wrong_close": "",
+        } | values
+    ))  # fmt: skip

@@ -1,0 +1,181 @@
+"""How good the answers of a project are: agreement, labelers, groups of labelers, and what the order did to it.
+
+Each number comes with its interval and a sentence that says what it means, or why there is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from accordant.apps.studio.admin_fields import text
+from accordant.apps.studio.pages import go, page
+from accordant.apps.studio.session import Admin
+from accordant.feedback import answers, overview, priority, quality
+from accordant.feedback.quality import STATISTICS, Agreement, LabelerQuality
+from accordant.stats.intervals import Estimate, Undefined, Value
+
+router = APIRouter()
+FLAGS = {
+    "too_fast": "too fast", "same_position": "same position", "ties": "nearly always a tie", "rejects": "nearly always F",
+    "cannot_judge": "often cannot judge",
+}  # fmt: skip
+RULES = {"random": "at random", "priority": "by priority", "least_answered": "fewest answers first"}
+"""Gold is left out: how far people agree on it is not a matter of the order."""
+SCALES = {"raw": 0.0, "w": 0.0}
+"""Where the axis of a statistic begins; the others begin at -1. All end at 1."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A statistic as a row of the page. `value` is None where it is undefined; then `words` say why."""
+
+    name: str
+    value: float | None
+    low: float | None
+    high: float | None
+    least: float
+    shown: str
+    interval: str
+    words: str
+
+
+@router.get("/admin/projects/{project_id}/quality")
+def quality_page(request: Request, _: Admin, project_id: int) -> Response:
+    store, query = request.app.state.store, request.query_params
+    project = overview.one_project(store, project_id)
+    ai = text(query, "ai") == "yes"
+    said = answers.said(store, project_id, ai=ai)
+    strata = sorted({name for one in said for name in one.strata})
+    stratum = text(query, "stratum") if text(query, "stratum") in strata else next(iter(strata), "")
+    return page(
+        request, "admin_quality.html", project=project, tab="quality", ai=ai, answered=len(said),
+        agreement=[_agreement(one) for one in quality.agreement(said)],
+        labelers=[_labeler(one) for one in quality.labelers(store, project_id, ai=ai)],
+        strata=strata, stratum=stratum, groups=_groups(said, stratum) if stratum else [],
+        chosen=[
+            {"rule": RULES[one.rule], "tasks": one.tasks, "answers": one.answers, "share": measured("raw", one.agreement)}
+            for one in priority.chosen(store, project_id) if one.rule != "gold"
+        ],
+    )  # fmt: skip
+
+
+@router.post("/admin/projects/{project_id}/priorities")
+def priorities(request: Request, person: Admin, project_id: int) -> Response:
+    """Set priorities by how far the answers so far are apart."""
+    store = request.app.state.store
+    overview.one_project(store, project_id)
+    count = priority.by_disagreement(store, project_id, person.id)
+    note = f"{count:,} items have a new priority: the further their answers are apart, the higher."
+    return go(
+        request, f"/admin/projects/{project_id}/quality", note if count else "No item has two answers yet: nothing was set."
+    )
+
+
+def measured(name: str, found: Estimate) -> Measured:
+    """An estimate as a row."""
+    least = SCALES.get(name, -1.0)
+    if found.value is None:
+        return Measured(STATISTICS[name], None, None, None, least, "undefined", "", f"Undefined: {found.note}.")
+    form = _percent if name == "raw" else _two
+    shown = form(found.value)
+    if found.low is None or found.high is None:
+        interval, why = "", f" No interval: {found.note}."
+    else:
+        interval, why = f"{form(found.low)} to {form(found.high)}", ""
+    return Measured(
+        STATISTICS[name], found.value, found.low, found.high, least, shown, interval, f"{_MEANING[name](found.value)}{why}"
+    )
+
+
+def _raw(value: float) -> str:
+    return f"Of every 100 pairs of answers, {100 * value:.0f} are equal; by chance some would be, too."
+
+
+def _beyond_chance(value: float) -> str:
+    if value >= 0.8:
+        verdict = "reliable by Krippendorff's rule of 0.8"
+    elif value >= 0.667:
+        verdict = "enough for tentative conclusions by Krippendorff's rule, from 0.667 to 0.8"
+    elif value > 0:
+        verdict = "better than chance, but below 0.667, Krippendorff's least for any conclusion"
+    else:
+        verdict = "no better than chance"
+    return f"1 is full agreement, 0 is chance: {verdict}."
+
+
+def _together(value: float) -> str:
+    return f"1 if everybody ranks alike, 0 if the rankings have nothing in common: {_strength(value)}."
+
+
+def _correlation(value: float) -> str:
+    return f"1 if two labelers rank alike, -1 if in reverse, 0 if unrelated: {_strength(value)} on average."
+
+
+def _strength(value: float) -> str:
+    return (
+        "close"
+        if value >= 0.7
+        else "fair"
+        if value >= 0.4
+        else "weak"
+        if value > 0.1
+        else "none"
+        if value > -0.1
+        else "opposed"
+    )
+
+
+_MEANING = {
+    "raw": _raw,
+    "fleiss": _beyond_chance,
+    "alpha_nominal": _beyond_chance,
+    "alpha_ordinal": _beyond_chance,
+    "alpha_interval": _beyond_chance,
+    "w": _together,
+    "tau_b": _correlation,
+}
+
+
+def _agreement(one: Agreement) -> dict[str, Any]:
+    return {
+        "task": one.task, "attribute": one.attribute, "items": one.items, "labelers": one.labelers, "answers": one.answers,
+        "rows": [measured(name, found) for name, found in one.estimates.items()],
+    }  # fmt: skip
+
+
+def _labeler(one: LabelerQuality) -> dict[str, Any]:
+    side = one.side
+    known = not isinstance(side, Undefined)
+    return {
+        "name": one.name, "kind": one.kind, "answers": one.answers, "skips": one.skips,
+        "seconds": "none" if one.seconds is None else f"{one.seconds:,.0f} s" if one.seconds >= 10 else f"{one.seconds:.1f} s",
+        "gold": f"{one.gold_right} of {one.gold.n}" if one.gold.n else "none",
+        "accuracy": f"{_percent(one.gold.mean)} ({_percent(one.gold.low)} to {_percent(one.gold.high)})" if one.gold.n else "",
+        "weight": _two(side.weight) if not isinstance(side, Undefined) else "undefined",
+        "bias": f"{side.bias:+.2f}" if not isinstance(side, Undefined) else "",
+        "why": "" if known else str(side.reason),  # type: ignore[union-attr]
+        "agrees": None if isinstance(one.agrees, Undefined) else one.agrees, "agrees_words": _or_why(one.agrees),
+        "flags": [(FLAGS[name], flag.words) for name, flag in one.flags.items() if flag.raised],
+    }  # fmt: skip
+
+
+def _groups(said: list[answers.Said], stratum: str) -> list[dict[str, Any]]:
+    return [
+        {"task": one.task, "first": one.first, "second": one.second, "share": measured("raw", one.share)}
+        for one in quality.by_stratum(said, stratum)
+    ]
+
+
+def _or_why(value: Value) -> str:
+    return value.reason if isinstance(value, Undefined) else _percent(value)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}"

@@ -1,0 +1,65 @@
+"""A task as the browser may know it: answers are places 0..K-1 in this labeler's own order, and nothing tells one from another.
+
+Completion ids, models, other people's answers, hidden gold, priority and why a task was chosen never leave the server. An id
+would be enough: ids grow in the order of the import, so that the lowest is often the same model's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from accordant.feedback.payload import SCALE, with_ids
+from accordant.feedback.progress import TaskView
+from accordant.feedback.words import words
+from accordant.stats.grades import GRADES
+from accordant.types import PromptText
+
+_PLACES = ("groups", "rejected", "better")  # the fields of a payload that name answers
+_STATES = {"leased": "open", "expired": "late", "submitted": "answered", "surplus": "surplus", "skipped": "skipped"}
+
+
+def task(view: TaskView, submission: str) -> dict[str, Any]:
+    """What the page and its scripts get. `submission`: the id that an answer from this page will carry."""
+    kept = view.draft or {}
+    state = "late" if view.state == "leased" and view.lease_ms <= 0 else _STATES[view.state]
+    return {
+        "assignment": view.assignment_id, "project": view.project_id, "task": view.task, "criterion": view.criterion,
+        "use_case": view.use_case, "warning": view.warning, "prompt": turns(view.prompt), "texts": list(view.texts),
+        "attributes": list(view.attributes) if view.task == "likert" else [], "scale": [SCALE.start, SCALE.stop - 1],
+        "grades": list(GRADES), "row": view.row if view.task == "vet" else None,
+        "state": state, "lease_ms": max(0, view.lease_ms),
+        "draft": to_places(kept.get("payload"), view.display), "ms_spent": kept.get("ms_spent", 0),
+        "answer": to_places(view.answer, view.display), "revision": view.revision, "submission": submission,
+        "said": words(view.task, view.answer, view.display) if view.answer else "",
+    }  # fmt: skip
+
+
+def turns(prompt: PromptText) -> list[dict[str, str]]:
+    """A prompt as turns; plain text is one without a role."""
+    if isinstance(prompt, str):
+        return [{"role": "", "content": prompt}]
+    return [{"role": turn.role, "content": turn.content} for turn in prompt]
+
+
+def to_ids(payload: object, display: Sequence[int]) -> Any:
+    """What the browser sent, or a draft of it, with ids for places. What names no place is refused by `payload.check`."""
+    return with_ids(payload, display)
+
+
+def to_places(payload: Mapping[str, Any] | None, display: Sequence[int]) -> dict[str, Any] | None:
+    """A stored answer, or a draft of one, with places for ids; what a draft names beside them is left out."""
+    if payload is None:
+        return None
+    place = {one: k for k, one in enumerate(display)}
+
+    def places_of(value: object) -> Any:
+        if isinstance(value, list):
+            return [places_of(one) for one in value if isinstance(one, list) or _known(one, place)]
+        return place[value] if _known(value, place) else None  # type: ignore[index]
+
+    return {name: places_of(value) if name in _PLACES else value for name, value in payload.items()}
+
+
+def _known(value: object, place: Mapping[int, int]) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in place

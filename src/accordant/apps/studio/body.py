@@ -1,0 +1,67 @@
+"""The body of a script's request: strict JSON, or a message that says what is wrong with it.
+
+Python reads more than JSON is, and keeps it: NaN, which PostgreSQL refuses, and half of a surrogate pair, which no page can be
+sent with. Both are turned away at the door, as is nesting that no answer needs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from accordant.types import UserError
+
+DEEPEST = 20  # levels of nesting
+
+
+async def body(request: Request) -> dict[str, Any]:
+    """The object that was sent.
+
+    Raises:
+        UserError: it is no JSON object, is nested too deeply, or holds what is no number or no text.
+    """
+    try:
+        found = json.loads(await request.body(), parse_constant=_refuse)
+    except RecursionError:
+        raise UserError(f"the request is nested more than {DEEPEST} levels deep") from None
+    except ValueError as error:  # also UnicodeDecodeError, and a number of thousands of digits
+        raise UserError(f"the request is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"the request must be an object with fields, found {type(found).__name__}")
+    _check(found)
+    return found
+
+
+def whole(value: object, name: str, most: int) -> int:
+    """A whole number from 0; what is above `most` counts as `most`. Raises UserError for anything else."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise UserError(f"`{name}` is {value!r}; it must be a whole number from 0")
+    return min(value, most)
+
+
+def _refuse(constant: str) -> None:
+    raise UserError(f"the request holds {constant}, which is no number")
+
+
+def _check(value: object, depth: int = 0) -> None:
+    if depth > DEEPEST:
+        raise UserError(f"the request is nested more than {DEEPEST} levels deep")
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        raise UserError("the request holds a number that is too large")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise UserError("the request holds half of a character (a lone surrogate): type it again") from error
+    elif isinstance(value, list):
+        for one in value:
+            _check(one, depth + 1)
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            _check(name, depth + 1)
+            _check(one, depth + 1)
+
+
+Json = Annotated[dict[str, Any], Depends(body)]

@@ -1,0 +1,101 @@
+"""Which items come first where a project orders by priority: those on which people, or reward models, differ.
+
+Choosing what is hard changes what is measured: agreement on such items is lower than on all. So a share of the tasks is drawn
+at random whatever the order is (`assignment`, `project.random_share`), and `chosen` puts the two beside each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, func, select, update
+
+from accordant.feedback.adjudication import disagreement
+from accordant.feedback.answers import said
+from accordant.feedback.quality import RESAMPLES
+from accordant.feedback.schema import assignment, item
+from accordant.feedback.store import Store
+from accordant.feedback.votes import compared
+from accordant.stats.agreement import NO_OVERLAP
+from accordant.stats.intervals import Estimate, estimate_mean
+from accordant.types import UserError
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The tasks that were handed out by one rule: gold, random, priority or least_answered."""
+
+    rule: str
+    tasks: int
+    answers: int  # of those: the ones that can be compared with another labeler's
+    agreement: Estimate  # share of votes equal to the others' on the item, averaged over these answers
+
+
+def by_disagreement(store: Store, project_id: int, by: int | None = None) -> int:
+    """Set the priority of every item with two answers or more to how far they are apart (0 to 1); returns how many.
+
+    Items with fewer keep theirs. Human answers alone count.
+    """
+    apart = disagreement(said(store, project_id))
+    _set(store, apart, by, rule="disagreement", project=project_id)
+    return len(apart)
+
+
+def by_uncertainty(store: Store, values: Mapping[int, float], by: int | None = None) -> int:
+    """Set priorities by item to values computed elsewhere, such as a reward model's uncertainty: higher first.
+
+    Raises:
+        UserError: a value is no finite number, or there is no such item; then nothing is set.
+    """
+    for number, value in values.items():
+        if not math.isfinite(value):
+            raise UserError(f"the priority of item {number} is {value}: it must be a finite number")
+    with store.read() as connection:
+        known = set(connection.scalars(select(item.c.id)))
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UserError(f"there is no item {unknown[0]} ({len(unknown)} of {len(values)} are unknown): nothing was set")
+    _set(store, values, by, rule="uncertainty")
+    return len(values)
+
+
+def chosen(store: Store, project_id: int, *, resamples: int = RESAMPLES) -> tuple[Chosen, ...]:
+    """How many tasks each rule has chosen, and how far those who did them agree with the others on the same items.
+
+    Intervals are by item. An item can be in the share of several rules: once at random and once by priority.
+    """
+    of_project = select(assignment).join(item).where(item.c.project_id == project_id).subquery()
+    with store.read() as connection:
+        rule = {
+            (row.item_id, row.labeler_id): row.chosen_by
+            for row in connection.execute(select(of_project.c.item_id, of_project.c.labeler_id, of_project.c.chosen_by))
+        }
+        tasks = connection.execute(
+            select(of_project.c.chosen_by, func.count()).group_by(of_project.c.chosen_by).order_by(of_project.c.chosen_by)
+        ).all()
+    shares: defaultdict[tuple[int, int], list[float]] = defaultdict(list)
+    for one, other, share in compared(said(store, project_id)):
+        shares[one.item_id, one.labeler_id].append(share)
+        shares[other.item_id, other.labeler_id].append(share)
+    found = []
+    for name, count in tasks:
+        mine = {key: sum(values) / len(values) for key, values in shares.items() if rule[key] == name}
+        found.append(Chosen(name, count, len(mine), _agreement(mine, resamples)))
+    return tuple(found)
+
+
+def _agreement(mine: Mapping[tuple[int, int], float], resamples: int) -> Estimate:
+    if not mine:
+        return Estimate(None, None, None, 0, NO_OVERLAP)
+    return estimate_mean(list(mine.values()), n=resamples, groups=[number for number, _ in mine])
+
+
+def _set(store: Store, values: Mapping[int, float], by: int | None, **what: object) -> None:
+    with store.write() as connection:
+        rows = [{"number": number, "value": float(value)} for number, value in sorted(values.items())]
+        if rows:
+            connection.execute(update(item).where(item.c.id == bindparam("number")).values(priority=bindparam("value")), rows)
+        store.log(connection, "priority", by, items=len(values), **what)

@@ -1,0 +1,248 @@
+"""Simulated labelers of known habits are found out, and honest ones are left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from accordant.feedback import tasks
+from accordant.feedback.answers import Said
+from accordant.feedback.quality import labelers
+from accordant.feedback.skill import CLASSES, discriminations, flags, side_skills
+from accordant.feedback.store import Store
+from accordant.stats.agreement import NO_OVERLAP
+from accordant.stats.intervals import Undefined
+from desk import Desk
+from sayings import pair, rank, thumb
+
+LETTERS = "abcd"
+
+
+def shown(rng: np.random.Generator, k: int) -> tuple[int, ...]:
+    return tuple(rng.permutation(k).tolist())
+
+
+def panel(**errors: float) -> list[Said]:
+    """400 pairs of which "a" is the better one in half; each labeler errs as often as given."""
+    rng = np.random.default_rng(0)
+    said = []
+    for item in range(1, 401):
+        truth = item % 2
+        for who, error in errors.items():
+            says = truth if rng.random() >= error else 1 - truth
+            said.append(pair(f"{'ab'[says]} better", who, item, display=shown(rng, 2)))
+    return said
+
+
+def by_name(said: list[Said], found: dict[int, Any]) -> dict[str, Any]:
+    return {one.labeler: found[one.labeler_id] for one in said if one.labeler_id in found}
+
+
+def test_skill_is_how_often_a_labeler_is_right() -> None:
+    said = panel(ana=0.05, ben=0.2, cleo=0.45, dan=0.1, eve=0.1)
+    found = side_skills(said)
+    assert not isinstance(found, Undefined)
+    named = by_name(said, found)
+    for who, error in (("ana", 0.05), ("ben", 0.2), ("cleo", 0.45)):
+        assert named[who].accuracy == pytest.approx(1 - error, abs=0.06)
+        assert abs(named[who].bias) < 0.15
+    assert named["ana"].weight > named["ben"].weight > named["cleo"].weight
+    accuracy = named["ben"].accuracy
+    assert named["ben"].weight == pytest.approx(np.log(accuracy * (CLASSES - 1) / (1 - accuracy)))
+
+
+def test_a_liking_for_a_side_is_told_from_one_for_an_answer() -> None:
+    """`left` takes whatever is shown first; `a` likes the item's first answer, which is on either side."""
+    rng = np.random.default_rng(1)
+    said = panel(ana=0.1, ben=0.1)
+    for item in range(1, 401):
+        display = shown(rng, 2)
+        said.append(pair(f"{'ab'[display[0]]} better", "left", item, display=display))
+        said.append(pair("a better", "a", item, display=display))
+    found = side_skills(said)
+    assert not isinstance(found, Undefined)
+    named = by_name(said, found)
+    assert named["left"].bias > 0.9
+    assert abs(named["a"].bias) < 0.2
+    assert abs(named["ana"].bias) < 0.15
+
+
+def test_the_same_votes_as_rankings_of_two_give_the_same_skill() -> None:
+    said = panel(ana=0.05, ben=0.3, cleo=0.3)
+    ids = [{completion.id for completion in one.completions} for one in said]
+    ranked = [
+        replace(one, task="rank", payload={"groups": [[best := one.payload["better"]], list(both - {best})], "rejected": []})
+        for one, both in zip(said, ids, strict=True)
+    ]
+    assert side_skills(ranked) == side_skills(said)
+    assert discriminations(ranked) == pytest.approx(discriminations(said))
+
+
+def test_gold_says_which_way_is_up_where_most_are_contrary() -> None:
+    said = panel(ana=0.02, ben=0.95, cleo=0.95)
+    ids = {item: [10 * item, 10 * item + 1] for item in range(1, 401)}
+    known = [
+        replace(one, gold={"better": ids[one.item_id][one.item_id % 2], "grade": "slightly"}) if one.item_id <= 100 else one
+        for one in said
+    ]
+    without, with_gold = side_skills(said), side_skills(known)
+    assert not isinstance(without, Undefined)
+    assert not isinstance(with_gold, Undefined)
+    assert by_name(said, without)["ana"].accuracy < 0.2
+    assert by_name(said, with_gold)["ana"].accuracy > 0.9
+    assert by_name(said, with_gold)["ben"].accuracy < 0.2
+
+
+def test_who_shares_no_item_with_anybody_has_no_skill() -> None:
+    said = [*panel(ana=0.1, ben=0.1), *(pair("a better", "alone", item) for item in range(1001, 1050))]
+    found = side_skills(said)
+    assert not isinstance(found, Undefined)
+    assert set(by_name(said, found)) == set(by_name(said, discriminations(said))) == {"ana", "ben"}
+    on_gold = [replace(one, gold={"better": 10 * one.item_id, "grade": "better"}) for one in said if one.labeler == "alone"]
+    with_gold = side_skills([*said, *(replace(one, item_id=one.item_id + 1000) for one in on_gold)])
+    assert not isinstance(with_gold, Undefined)
+    assert "alone" in by_name(said, with_gold)
+
+
+def test_both_bad_and_cannot_judge_are_no_votes() -> None:
+    said = panel(ana=0.1, ben=0.1)
+    more = [pair(verdict, who, item) for item in range(401, 500) for who in ("ana", "ben") for verdict in ["both_bad"]]
+    more += [pair("cannot_judge", "ana", item) for item in range(500, 600)]
+    assert side_skills([*said, *more]) == side_skills(said)
+    nothing = side_skills([pair("both_bad"), thumb(True)])
+    assert isinstance(nothing, Undefined)
+    assert "no pair" in nothing.reason
+
+
+def test_discrimination_is_low_for_the_careless_and_negative_for_the_contrary() -> None:
+    rng = np.random.default_rng(2)
+    said = []
+    for item in range(1, 61):
+        for who in ("ana", "ben", "cleo", "careless", "contrary"):
+            order = list(LETTERS)
+            if who == "careless":
+                rng.shuffle(order)
+            if who == "contrary":
+                order.reverse()
+            if who in ("ana", "ben", "cleo") and rng.random() < 0.3:
+                order[1], order[2] = order[2], order[1]
+            said.append(rank(" ".join(order), who, item))
+    named = by_name(said, discriminations(said))
+    assert min(named[who] for who in ("ana", "ben", "cleo")) > 2
+    assert abs(named["careless"]) < 0.5
+    assert named["contrary"] < -1
+    assert discriminations([rank("a b", "ana", item) for item in (1, 2)]) == discriminations([]) == {}
+
+
+# --- flags -------------------------------------------------------------------------------------------------------------
+
+
+def habits() -> list[Said]:
+    """40 rankings and 40 pairs each: two who read, one of each habit."""
+    rng = np.random.default_rng(3)
+    said = []
+    for item in range(1, 81):
+        k = 4 if item <= 40 else 2
+        for who in ("ana", "ben", "first", "tied", "failing", "helpless"):
+            display = shown(rng, k)
+            order = [LETTERS[place] for place in (display if who == "first" else rng.permutation(k).tolist())]
+            if k == 4:
+                one = rank(" ".join(order), who, item, display=display)
+                if who == "tied":
+                    one = rank("".join(order), who, item, display=display)
+                if who == "failing":
+                    one = rank(order[0], who, item, rejected="".join(order[1:]), display=display)
+            else:
+                verdict = {"tied": "tie", "failing": "both_bad"}.get(who, f"{order[0]} better")
+                one = pair(verdict, who, item, display=display)
+            said.append(replace(one, payload={"cannot_judge": "no"}) if who == "helpless" else one)
+    return said
+
+
+def test_each_habit_raises_its_own_flag_and_reading_none() -> None:
+    said = habits()
+    seconds = {(one.item_id, one.labeler_id): 20.0 + one.item_id % 7 for one in said}
+    raised = {
+        who: {name for name, flag in found.items() if flag.raised} for who, found in by_name(said, flags(said, seconds)).items()
+    }
+    assert raised == {
+        "ana": set(), "ben": set(), "first": {"same_position"}, "tied": {"ties"}, "failing": {"rejects"},
+        "helpless": {"cannot_judge"},
+    }  # fmt: skip
+
+
+def test_too_fast_is_by_kind_of_task() -> None:
+    """Thumbs take everybody 3 seconds, rankings 60: who ranks in 3 is too fast, though the thumbs were honest."""
+    people = ("ana", "ben", "hasty")
+    said = [one for item in range(1, 41) for who in people for one in (thumb(True, who, item), rank("a b", who, item + 100))]
+    seconds = {}
+    for one in said:
+        usual = 3.0 if one.task == "thumb" or one.labeler == "hasty" else 60.0
+        seconds[one.item_id, one.labeler_id] = usual * (1 + 0.01 * (one.item_id % 9))
+    found = by_name(said, flags(said, seconds))
+    assert [found[who]["too_fast"].raised for who in people] == [False, False, True]
+    assert found["hasty"]["too_fast"].n == 40
+
+
+def test_the_level_of_a_flag_is_shared_among_labelers() -> None:
+    """14 of 14 in one place of two is a chance of 2 ^ -13 after looking at both: rare for one labeler, not among a hundred."""
+    said = [pair("a better", "first", item) for item in range(1, 15)]
+    seconds = {(one.item_id, one.labeler_id): 20.0 for one in said}
+    assert by_name(said, flags(said, seconds))["first"]["same_position"].raised
+    crowd = [thumb(True, f"person {n}", 900) for n in range(100)]
+    seconds |= {(one.item_id, one.labeler_id): 20.0 for one in crowd}
+    assert not by_name(said, flags([*said, *crowd], seconds))["first"]["same_position"].raised
+
+
+# --- a labeler's page --------------------------------------------------------------------------------------------------
+
+
+def test_a_labelers_work_is_counted(store: Store) -> None:
+    desk = Desk(store)
+    pairs, gold = [desk.item("pair", 2) for _ in range(3)], desk.item("pair", 2)
+    wanted, other = desk.pair(gold, "a"), desk.pair(gold, "b")
+    tasks.set_gold(store, gold, wanted)
+    for n, item in enumerate(pairs):
+        desk.say(item, "Ana", desk.pair(item, "a"), ms=[(n + 1) * 10_000])
+    desk.say(pairs[0], "Ben", desk.pair(pairs[0], "b"), desk.pair(pairs[0], "a", "slightly"), ms=[30_000, 500])
+    desk.say(pairs[1], "Ben", desk.pair(pairs[1], "b"), ms=[0], state="surplus")
+    desk.say(pairs[2], "Ben", state="skipped")
+    desk.say(gold, "Ana", wanted, ms=[5_000], chosen_by="gold")
+    desk.say(gold, "Ben", other, chosen_by="gold", ms=[7_000])
+    desk.person("judge", kind="ai")
+    for item in pairs:
+        desk.say(item, "judge", desk.pair(item, "b"))
+    desk.say(desk.item("demonstration"), "Cleo", state="skipped")
+    desk.person("Dan")
+    elsewhere = Desk(store, name="other")
+    elsewhere.people = desk.people
+    elsewhere.say(elsewhere.item("thumb", 1), "Dan", {"up": True})
+    ana, ben, cleo = labelers(store, desk.project)
+    assert [(one.name, one.kind, one.answers, one.skips) for one in (ana, ben, cleo)] == [
+        ("Ana", "human", 4, 0), ("Ben", "human", 3, 1), ("Cleo", "human", 0, 1),
+    ]  # fmt: skip
+    assert (ana.seconds, ben.seconds, cleo.seconds) == (15.0, 7.0, None)
+    assert [(one.gold_right, one.gold.n) for one in (ana, ben, cleo)] == [(1, 1), (0, 1), (0, 0)]
+    assert ana.gold.mean == pytest.approx(3 / 4)
+    assert (ana.agrees, ben.agrees) == (0.5, 0.5), "gold is no part of it"
+    assert cleo.agrees == cleo.side == cleo.discrimination == Undefined(NO_OVERLAP)
+    assert set(ana.flags) == {"too_fast", "same_position", "ties", "rejects", "cannot_judge"}
+    assert cleo.flags == {}
+    with_ai = labelers(store, desk.project, ai=True)
+    assert [one.name for one in with_ai] == ["Ana", "Ben", "Cleo", "judge"]
+    assert with_ai[-1].kind == "ai"
+    assert with_ai[0].agrees == pytest.approx((1 + 0 + 0 + 0 + 0) / 5)
+
+
+def test_a_reason_stands_where_skill_cannot_be_told(store: Store) -> None:
+    desk = Desk(store)
+    item = desk.item("pair", 2)
+    desk.say(item, "Ana", {"tie": True})
+    desk.say(item, "Ben", {"tie": True})
+    ana, _ = labelers(store, desk.project)
+    assert isinstance(ana.side, Undefined)
+    assert "all votes are the same" in ana.side.reason
+    assert labelers(store, tasks.make_project(store, "empty", "")) == ()

@@ -1,0 +1,407 @@
+"""What was said becomes files: every row by its rule, every prompt in one part, and gold in none."""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+from sqlalchemy import select
+
+from accordant.data.rows import read
+from accordant.feedback import adjudication, people, schema, tasks
+from accordant.feedback.answers import said
+from accordant.feedback.assignment import next_task, submit
+from accordant.feedback.store import Store
+from accordant.feedback.tasks import Text, Work
+from accordant.stages.feedback_files import write
+from accordant.types import MADE, Chat, Message, Pair, Prompt, Ranking, Rating, Thumb, UserError
+
+ABC = tuple(map(Text, ("a", "b", "c")))
+TURNS = (Message("user", "talk"),)
+Payload = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
+
+
+def person(store: Store, name: str, role: str = "labeler") -> int:
+    return people.join(store, people.invite(store, role), name, "long enough").id
+
+
+def project(store: Store, *work: Work, **options: Any) -> int:
+    options = {"gold_share": 0.0, "attributes": ("quality", "wit"), "overlap": 3} | options
+    number = tasks.make_project(store, "p", "", **options)
+    tasks.add(store, number, work)
+    return number
+
+
+def judge(store: Store, number: int, who: int, say: Callable[[str, str, dict[str, int]], Payload]) -> None:
+    """Answer all that there is: `say` gets the task, the item's prompt and its completion ids by text."""
+    while (task := next_task(store, number, who)) is not None:
+        with store.read() as connection:
+            kind, content = connection.execute(
+                select(schema.item.c.task, schema.prompt.c.content).join(schema.prompt).where(schema.item.c.id == task.item_id)
+            ).one()
+            at = {text: n for n, text in connection.execute(
+                select(schema.completion.c.id, schema.completion.c.text).where(schema.completion.c.id.in_(task.display))
+            )}  # fmt: skip
+        prompt = content if isinstance(content, str) else content[-1]["content"]
+        submit(store, task.assignment_id, who, say(kind, prompt, at), str(uuid.uuid4()), 1000)
+
+
+def ranked(at: dict[str, int], *groups: str, f: str = "") -> Payload:
+    return {"groups": [[at[text] for text in group] for group in groups], "rejected": [at[text] for text in f]}
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def bare(rows: Sequence[Any]) -> list[Any]:
+    return [replace(row, source=MADE) for row in rows]
+
+
+EVERYTHING = (
+    Work("rank", "rank me", ABC),
+    Work("pair", "pair me", ABC[:2]),
+    Work("likert", "rate me", ABC[:1]),
+    Work("thumb", "thumb me", ABC[:1]),
+    Work("demonstration", "show me"),
+    Work("red_team", "attack"),
+    Work("vet", "", row={"prompt": "vet me", "completion": "first"}),
+)
+
+
+def plainly(kind: str, _: str, at: dict[str, int]) -> Payload:
+    return {
+        "rank": lambda: ranked(at, "b", "a", f="c"),
+        "pair": lambda: {"better": at["b"], "grade": "better"},
+        "likert": lambda: {"scores": {"quality": 4, "wit": None}},
+        "thumb": lambda: {"up": True},
+        "demonstration": lambda: {"text": "like this"},
+        "red_team": lambda: {"text": "a trap"},
+        "vet": lambda: {"verdict": "accept"},
+    }[kind]()
+
+
+def test_each_task_in_our_own_rows(store: Store, tmp_path: Path) -> None:
+    number = project(store, *EVERYTHING)
+    judge(store, number, person(store, "Ana"), plainly)
+    counts = write(store, number, tmp_path / "out", margins="large", rejects="lose")
+    assert counts == dict.fromkeys(["rankings", "ratings", "thumbs", "demonstrations", "prompts", "vetted"], 1) | {"pairs": 4}
+    found = {name: bare(read(tmp_path / f"out/{name}.jsonl")) for name in counts}
+    assert found == {
+        "rankings": [Ranking("rank me", ("a", "b", "c"), ((1,), (0,)), (2,), "Ana")],
+        "pairs": [
+            Pair("rank me", "b", "a", labeler="Ana"), Pair("rank me", "b", "c", labeler="Ana"),
+            Pair("rank me", "a", "c", labeler="Ana"), Pair("pair me", "b", "a", 2.0, labeler="Ana"),
+        ],
+        "ratings": [Rating("rate me", "a", {"quality": 4.0}, "Ana")],
+        "thumbs": [Thumb("thumb me", "a", True, "Ana")],
+        "demonstrations": [Chat("show me", "like this")],
+        "prompts": [Prompt("a trap")],
+        "vetted": [Chat("vet me", "first")],
+    }  # fmt: skip
+    told = json.loads((tmp_path / "out/export.json").read_text())
+    assert (told["rows"], told["answers"], told["left_out"]) == (counts, 7, {})
+    assert told["settings"]["margins"] == "large"
+
+
+def test_the_shapes_of_trl(store: Store, tmp_path: Path) -> None:
+    work = [replace(one, prompt=TURNS) for one in EVERYTHING if one.task not in ("red_team", "vet")]
+    number = project(store, *EVERYTHING, *work)
+    judge(store, number, person(store, "Ana"), plainly)
+    counts = write(store, number, tmp_path / "out", shape="trl", margins="small")
+    by_item = {one.item_id: one.task for one in said(store, number)}
+    assert lines(tmp_path / "out/pairs.jsonl") == [
+        {"prompt": "rank me", "chosen": "b", "rejected": "a", "margin": 0.0, "prompt_id": 1, "group_id": 1},
+        {"prompt": "pair me", "chosen": "b", "rejected": "a", "margin": pytest.approx(2 / 3), "prompt_id": 2, "group_id": 2},
+    ]
+    turn = [{"role": "user", "content": "talk"}]
+    (rank, pair) = lines(tmp_path / "out/pairs-messages.jsonl")
+    assert (by_item[rank.pop("group_id")], by_item[pair.pop("group_id")]) == ("rank", "pair")
+    assert rank == {
+        "prompt": turn, "chosen": [{"role": "assistant", "content": "b"}], "rejected": [{"role": "assistant", "content": "a"}],
+        "margin": 0.0, "prompt_id": 8,
+    }  # fmt: skip
+    assert pair == rank | {"margin": pytest.approx(2 / 3)}  # one prompt, one id
+    (thumb,) = lines(tmp_path / "out/thumbs.jsonl")
+    assert {"prompt": "thumb me", "completion": "a", "label": True}.items() <= thumb.items()
+    (thumb,) = lines(tmp_path / "out/thumbs-messages.jsonl")
+    assert thumb["completion"] == [{"role": "assistant", "content": "a"}]
+    (text,), (talk,) = lines(tmp_path / "out/demonstrations.jsonl"), lines(tmp_path / "out/demonstrations-messages.jsonl")
+    assert {"prompt": "show me", "completion": "like this"}.items() <= text.items()
+    assert talk["messages"] == [*turn, {"role": "assistant", "content": "like this"}]
+    assert lines(tmp_path / "out/prompts.jsonl") == [{"prompt": "a trap", "group_id": 6}]
+    assert lines(tmp_path / "out/vetted.jsonl") == [{"prompt": "vet me", "completion": "first"}]
+    assert set(counts) == {path.stem for path in (tmp_path / "out").glob("*.jsonl")}
+    left_out = json.loads((tmp_path / "out/export.json").read_text())["left_out"]
+    assert left_out == {
+        "with a rejected answer": 4, "rankings, for which TRL has no shape": 2, "ratings, for which TRL has no shape": 2,
+    }  # fmt: skip
+
+
+def test_pairs_of_rankings_are_those_of_brute_force(store: Store, tmp_path: Path) -> None:
+    """Twenty random weak orders with rejects; what beats what is read from the stored payloads, pair by pair."""
+    texts = tuple(Text(name) for name in "abcdef")
+    number = project(store, *(Work("rank", f"q{i}", texts[: 2 + i % 5]) for i in range(20)))
+    rng = random.Random(4)
+
+    def say(_: str, __: str, at: dict[str, int]) -> Payload:
+        places = {one: rng.randrange(4) for one in at.values()}
+        groups = [[one for one, place in places.items() if place == level] for level in range(3)]
+        return {"groups": [g for g in groups if g], "rejected": [one for one, place in places.items() if place == 3]}
+
+    judge(store, number, person(store, "Ana"), say)
+    text_of: dict[int, str] = {}
+    expected: dict[tuple[str, str], set[tuple[str, str, str, bool]]] = {}
+    for one in said(store, number):
+        text_of |= {completion.id: completion.text for completion in one.completions}
+        level = {i: n for n, group in enumerate(one.payload["groups"]) for i in group} | dict.fromkeys(
+            one.payload["rejected"], 9
+        )
+        for x, y in combinations(level, 2):
+            low, high = sorted((x, y), key=lambda i: level[i])
+            tie, rejects = level[x] == level[y], (level[x] == 9) + (level[y] == 9)
+            for ties in ("keep", "drop"):
+                for rule in ("lose", "exclude"):
+                    if rejects == 2 or (rejects == 1 and rule == "exclude") or (tie and ties == "drop"):
+                        continue
+                    first, second = sorted((text_of[x], text_of[y])) if tie else (text_of[low], text_of[high])
+                    expected.setdefault((ties, rule), set()).add((str(one.prompt), first, second, tie))
+    for (ties, rule), wanted in expected.items():
+        folder = tmp_path / f"{ties}-{rule}"
+        counts = write(store, number, folder, ties=ties, rejects=rule)  # type: ignore[arg-type]
+        found = [row for row in read(folder / "pairs.jsonl") if isinstance(row, Pair)]
+        seen = [
+            (row.prompt, *(sorted((row.chosen, row.rejected)) if row.tie else (row.chosen, row.rejected)), row.tie)
+            for row in found
+        ]
+        assert len(seen) == len(set(seen)) == counts["pairs"]
+        assert set(seen) == wanted
+        dropped = json.loads((folder / "export.json").read_text())["left_out"]
+        assert sum(dropped.values()) + len(found) == sum(
+            len(one.completions) * (len(one.completions) - 1) // 2 for one in said(store, number)
+        )
+    assert len({frozenset(wanted) for wanted in expected.values()}) == 4
+
+
+def test_ties_and_answers_without_an_order(store: Store, tmp_path: Path) -> None:
+    number = project(
+        store, *(Work("pair", name, ABC[:2]) for name in ("tie", "bad", "none", "good")), Work("rank", "hard", ABC)
+    )
+    verdicts: dict[str, Payload] = {"tie": {"tie": True}, "bad": {"both_bad": True}, "none": {"cannot_judge": "in Finnish"}}
+    hard: Payload = {"cannot_judge": "in Finnish"}
+    judge(store, number, person(store, "Ana"), lambda kind, prompt, at: hard if kind == "rank" else (
+        verdicts.get(prompt) or {"better": at["a"], "grade": "slightly"}
+    ))  # fmt: skip
+    assert write(store, number, tmp_path / "drop") == {"pairs": 1}
+    told = json.loads((tmp_path / "drop/export.json").read_text())
+    assert told["left_out"] == {"tied": 1, "answers that say no order: both bad, or cannot judge": 3}
+    write(store, number, tmp_path / "keep", ties="keep")
+    assert {(row.prompt, row.tie) for row in read(tmp_path / "keep/pairs.jsonl", Pair)} == {("tie", True), ("good", False)}
+    with pytest.raises(UserError, match="TRL's trainers have no pairs of equally good answers"):
+        write(store, number, tmp_path / "trl", shape="trl", ties="keep")
+    (row,) = lines(tmp_path / "drop/pairs.jsonl")
+    assert write(store, number, tmp_path / "trl", shape="trl") == {"pairs": 1}
+    (plain,) = lines(tmp_path / "trl/pairs.jsonl")
+    assert "margin" not in plain  # in all rows or in none
+    assert (plain["prompt_id"], plain["group_id"]) == (row["prompt_id"], row["group_id"])
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize("shape", ["accordant", "trl"])
+def test_every_file_loads_as_a_data_set(store: Store, tmp_path: Path, form: Any, shape: Any) -> None:
+    work = [replace(one, prompt=TURNS) for one in EVERYTHING if one.task != "vet"]
+    more = Work("vet", "", row={"completion": "second", "colour": "red"})
+    number = project(store, *EVERYTHING, *work, more)
+    judge(store, number, person(store, "Ana"), plainly)
+    counts = write(store, number, tmp_path / "out", shape=shape, form=form, margins="small")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{name}.{form}" for name in counts} | {"export.json"}
+    loader = "json" if form == "jsonl" else form
+    for name, count in counts.items():
+        table = datasets.load_dataset(
+            loader, data_files=str(tmp_path / f"out/{name}.{form}"), split="train", cache_dir=str(tmp_path / "cache")
+        )
+        assert len(table) == count
+        assert "group_id" in table.column_names or name == "vetted"
+        if name == "vetted":
+            assert table["colour"] == [None, "red"]
+        if shape == "accordant" and name != "vetted":
+            assert len(read(tmp_path / f"out/{name}.{form}")) == count
+    if shape == "accordant" and form == "parquet":
+        (row,) = bare(read(tmp_path / "out/rankings.parquet"))
+        assert row == Ranking("rank me", ("a", "b", "c"), ((1,), (0,)), (2,), "Ana")
+
+
+def test_no_prompt_is_in_two_parts_whatever_its_rows_are(store: Store, tmp_path: Path) -> None:
+    """Each of twelve prompts has an item of every kind, spelled in other cases, and is found in one folder only."""
+    names = [f"Question number {i}" for i in range(12)]
+    work = [
+        work
+        for name in names
+        for work in (
+            Work("rank", name, ABC), Work("pair", name.upper(), ABC[:2]), Work("thumb", f"  {name}", ABC[:1]),
+            Work("likert", name, ABC[:1]), Work("demonstration", name), Work("red_team", "attack"),
+            Work("vet", "", row={"instruction": name, "input": "", "output": "x"}),
+            Work("vet", "", row={"messages": [{"role": "user", "content": name}, {"role": "assistant", "content": "x"}]}),
+            Work("vet", "", row={"nothing": name}),
+        )
+    ]  # fmt: skip
+    number = project(store, *work, overlap=2)
+
+    def say(kind: str, prompt: str, at: dict[str, int]) -> Payload:
+        return plainly(kind, prompt, at)
+
+    for who in ("Ana", "Bo"):
+        judge(store, number, person(store, who), say)
+    counts = write(store, number, tmp_path / "out", splits={"test": 5, "validation": 0.2}, seed=1)
+    home: dict[str, set[str]] = {}
+    total = 0
+    for name in counts:
+        part, kind = name.split("/")
+        for row in lines(tmp_path / f"out/{name}.jsonl"):
+            total += 1
+            if kind in ("prompts", "vetted"):
+                asked = row.get("instruction") or (row["messages"][0]["content"] if "messages" in row else None)
+                asked = f"user: {asked}" if asked else row.get("nothing", "a trap") + "!"
+            else:
+                asked = row["prompt"]
+            home.setdefault(" ".join(asked.casefold().split()), set()).add(part)
+    assert total == sum(counts.values())
+    assert {name for name, parts in home.items() if len(parts) > 1} == set()
+    # 12 questions as text, 12 as a user's message, 12 rows of nothing known, and one prompt of the red team.
+    assert len(home) == 37
+    sizes = {part: sum(part in parts for parts in home.values()) for part in ("test", "validation", "train")}
+    assert sizes == {"test": 5, "validation": 7, "train": 25}
+    other = write(store, number, tmp_path / "other", splits={"test": 5, "validation": 0.2}, seed=2)
+    again = write(store, number, tmp_path / "again", splits={"test": 5, "validation": 0.2}, seed=1)
+    assert again == counts
+    assert (tmp_path / "again/train/pairs.jsonl").read_bytes() == (tmp_path / "out/train/pairs.jsonl").read_bytes()
+    assert (tmp_path / "other/train/pairs.jsonl").read_bytes() != (tmp_path / "out/train/pairs.jsonl").read_bytes()
+    assert sum(other.values()) == total
+    with pytest.raises(UserError, match="leave none"):
+        write(store, number, tmp_path / "none", splits={"test": 37})
+    assert not (tmp_path / "none").exists()
+
+
+def test_gold_and_ai_are_left_out_unless_asked(store: Store, tmp_path: Path) -> None:
+    number = project(
+        store, Work("thumb", "q", ABC[:1]), Work("thumb", "gold", ABC[1:2], gold={"up": False}), gold_share=1.0, overlap=1
+    )
+    judge(store, number, person(store, "Ana"), plainly)
+    assert len(said(store, number, gold=True)) == 2
+    with pytest.raises(UserError, match="nothing has been said"):
+        write(store, tasks.make_project(store, "empty", ""), tmp_path / "empty")
+    for which in ("each", "consensus"):
+        for form in ("jsonl", "parquet"):
+            counts = write(store, number, tmp_path / f"{which}{form}", which=which, form=form)  # type: ignore[arg-type]
+            assert counts == {"thumbs": 1}
+    everywhere = b"".join(
+        path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.parent.parent == tmp_path
+    )
+    assert b"gold" not in everywhere
+    robot = people.add_ai(store, "robot")
+    judge(store, number, robot.id, lambda *_: {"up": False})
+    assert {row.labeler for row in read(tmp_path / "eachjsonl/thumbs.jsonl", Thumb)} == {"Ana"}
+    assert write(store, number, tmp_path / "ai", ai=True)["thumbs"] >= 1
+    assert write(store, number, tmp_path / "people") == {"thumbs": 1}
+
+
+def test_what_labelers_say_together_and_the_word_of_an_admin(store: Store, tmp_path: Path) -> None:
+    row = {"prompt": "v", "completion": "first"}
+    work = [
+        *(Work("rank", f"rank {i}", ABC) for i in range(6)), *(Work("pair", f"pair {i}", ABC[:2]) for i in range(6)),
+        Work("pair", "tie", ABC[:2]), Work("rank", "ruled", ABC),
+        Work("vet", "yes", row=row), Work("vet", "edited", row=row), Work("vet", "no", row=row), Work("vet", "nobody", row=row),
+    ]  # fmt: skip
+    number = project(store, *work)
+    admin = person(store, "Root", "admin")
+    edit: Payload = {"verdict": "edit", "row": row | {"completion": "better"}}
+    vet: dict[str, list[Payload]] = {
+        "yes": [{"verdict": "accept"}] * 3,
+        "edited": [edit, {"verdict": "accept"}, edit],
+        "no": [{"verdict": "reject", "reason": "x"}, {"verdict": "reject", "reason": "x"}, edit],
+        "nobody": [{"verdict": "reject", "reason": "x"}] * 3,
+    }
+
+    def say(n: int) -> Callable[[str, str, dict[str, int]], Payload]:
+        def own(kind: str, prompt: str, at: dict[str, int]) -> Payload:
+            if kind == "vet":
+                return vet[prompt][n]
+            if kind == "rank":
+                return ranked(at, "a", "b", f="c")
+            return {"tie": True} if prompt == "tie" else {"better": at["a"], "grade": "slightly" if n else "significantly"}
+
+        return own
+
+    for n, name in enumerate(("Ana", "Bo", "Cy")):
+        judge(store, number, person(store, name), say(n))
+    items = {str(one.prompt): one for one in said(store, number)}
+    by_text = {completion.text: completion.id for completion in items["ruled"].completions}
+    adjudication.rule(store, items["ruled"].item_id, admin, ranked(by_text, "c", "b", "a"), "obvious")
+    adjudication.rule(store, items["nobody"].item_id, admin, {"verdict": "accept"}, "fine")
+    options: dict[str, Any] = {"which": "consensus", "margins": "large", "ties": "keep", "rejects": "lose"}
+    counts = write(store, number, tmp_path / "out", **options)
+    assert counts == {"rankings": 7, "pairs": 6 * 3 + 3 + 6 + 1, "vetted": 3}
+    rankings = {row.prompt: row for row in read(tmp_path / "out/rankings.jsonl", Ranking)}
+    assert (rankings["rank 0"].groups, rankings["rank 0"].rejected) == (((0,), (1,)), (2,))
+    assert (rankings["ruled"].groups, rankings["ruled"].rejected) == (((2,), (1,), (0,)), ())
+    pairs = read(tmp_path / "out/pairs.jsonl", Pair)
+    (graded,) = (pair for pair in pairs if pair.prompt == "pair 3")
+    assert graded.margin == pytest.approx((3 + 1 + 1) / 3)
+    assert 0.6 < graded.weight < 1
+    assert [(pair.chosen, pair.rejected, pair.weight) for pair in pairs if pair.prompt == "ruled"] == [
+        ("c", "b", 1.0), ("c", "a", 1.0), ("b", "a", 1.0),
+    ]  # fmt: skip
+    assert [pair.tie for pair in pairs if pair.prompt == "tie"] == [True]
+    vetted = [line["completion"] for line in lines(tmp_path / "out/vetted.jsonl")]
+    assert vetted == ["first", "better", "first"]
+    fewer = write(store, number, tmp_path / "fewer", which="consensus")
+    assert fewer["pairs"] == 6 * 1 + 3 + 6  # without the rejected answer and the tie
+    trl = write(store, number, tmp_path / "trl", which="consensus", shape="trl", method="borda")
+    assert trl["pairs"] == fewer["pairs"]
+    assert all("weight" in line and "margin" not in line for line in lines(tmp_path / "trl/pairs.jsonl"))
+    told = json.loads((tmp_path / "fewer/export.json").read_text())["left_out"]
+    assert told == {"tied": 1, "items (vet) that give no row together": 1, "items (pair) that give no row together": 1}
+    with pytest.raises(UserError, match=r"min_confidence is 0\.3; it must be at least 0\.5"):
+        write(store, number, tmp_path / "odd", which="consensus", min_confidence=0.3)
+
+
+def test_vetted_rows_of_each_labeler(store: Store, tmp_path: Path) -> None:
+    number = project(store, Work("vet", "", row={"text": "one"}), Work("vet", "", row={"text": "two"}))
+    judge(store, number, person(store, "Ana"), plainly)
+    judge(store, number, person(store, "Bo"), lambda *_: {"verdict": "reject", "reason": "spam"})
+    assert write(store, number, tmp_path / "out") == {"vetted": 2}
+    assert json.loads((tmp_path / "out/export.json").read_text())["left_out"] == {"rows that were rejected in vetting": 2}
+
+
+def test_nothing_is_overwritten_and_nothing_half_written(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = project(store, *EVERYTHING)
+    judge(store, number, person(store, "Ana"), plainly)
+    (tmp_path / "empty").mkdir()
+    write(store, number, tmp_path / "empty")
+    before = (tmp_path / "empty/pairs.jsonl").read_bytes()
+    with pytest.raises(UserError, match="no empty folder"):
+        write(store, number, tmp_path / "empty", ties="keep")
+    assert (tmp_path / "empty/pairs.jsonl").read_bytes() == before
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="no empty folder"):
+        write(store, number, tmp_path / "file")
+    monkeypatch.setattr("accordant.stages.feedback_files.json.dumps", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write(store, number, tmp_path / "deep/new")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".db" and ".db" not in path.name) == [
+        "deep", "empty", "file",
+    ]  # fmt: skip
+    assert list((tmp_path / "deep").iterdir()) == []
