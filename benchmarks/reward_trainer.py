@@ -94,10 +94,10 @@ def ours(job: dict[str, Any]) -> dict[str, float]:
     trainer = offline.Trainer(cfg, StageFolder(Path(job["out"])), algo, model, items, [])
     padded = [0]
 
-    def count(_module: object, _args: object, given: dict[str, Any]) -> None:
-        padded[0] += given["input_ids"].numel()
+    def count(_module: object, args: tuple[Any, ...]) -> None:
+        padded[0] += args[0].numel()
 
-    trunk_of(model.module).register_forward_pre_hook(count, with_kwargs=True)
+    trunk_of(model.module).get_input_embeddings().register_forward_pre_hook(count)  # type: ignore[operator]
     trainer.restore(None)
     began, used = time.monotonic(), time.process_time()
     trainer.train(began)

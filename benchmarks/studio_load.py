@@ -96,17 +96,17 @@ def labeler(url: str, name: str, project: int, seen: Seen, done: threading.Event
             task = _send(seen, seen.next_seconds, lambda: http.get(f"/api/projects/{project}/next")).json()["task"]
             if task is None:
                 return
-            places = list(range(len(task["answers"])))
+            places = list(range(len(task["texts"])))
             chance.shuffle(places)
             body = {
                 "payload": {"groups": [[place] for place in places], "rejected": []}, "submission": task["submission"],
                 "ms_spent": 5000,
             }  # fmt: skip
-            path = f"/api/tasks/{task['id']}/answer"
+            path = f"/api/tasks/{task['assignment']}/answer"
             reply = _send(seen, seen.submit_seconds, lambda p=path, b=body: http.post(p, json=b, headers=headers))
             with seen.lock:
                 if reply.status_code == 200:
-                    seen.acknowledged[body["submission"]] = task["id"]
+                    seen.acknowledged[body["submission"]] = task["assignment"]
                 else:
                     seen.refused.append(reply.text)
 

@@ -22,8 +22,9 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("rewards", "evaluation"),
     ("stages",),
     ("pipeline",),
-    ("cli_data", "cli_reward"),
-    ("cli", "apps", "__main__"),
+    ("apps",),
+    ("cli_data", "cli_reward", "cli_studio"),
+    ("cli", "__main__"),
 )
 LEVEL = {unit: level for level, units in enumerate(LEVELS) for unit in units}
 PURE = {

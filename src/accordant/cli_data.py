@@ -274,7 +274,7 @@ def split(
     from accordant.data.findings import number
 
     words = [f"test={test}"] * (test is not None) + [f"validation={validation}"] * (validation is not None) + (part or [])
-    sizes = dict(_size(word) for word in words)
+    sizes = dict(splits.size_of(word) for word in words)
     if not sizes:
         raise UserError("no part is asked for; give --test 0.1, --validation 200 or --part NAME=SIZE")
     if len(sizes) < len(words):
@@ -288,16 +288,6 @@ def split(
         place = out / f"{name}.jsonl"
         _write(place, some, reading.origins(given, len(some)))
         print(f"{number(len(some), 'row')} of {number(len({splits.key(row) for row in some}), 'prompt')} in {place}")
-
-
-def _size(word: str) -> tuple[str, int | float]:
-    name, _, size = word.partition("=")
-    if not name.replace("-", "").replace("_", "").isalnum():
-        raise UserError(f"{word!r} is no part: write NAME=SIZE, the name of letters and digits, for example rl=0.4")
-    try:
-        return name, float(size) if "." in size or "e" in size.lower() else int(size)
-    except ValueError as error:
-        raise UserError(f"{name}={size}: write a share such as 0.1 or a number of prompts such as 200") from error
 
 
 # --- show ------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
-from accordant.models.shared import shared_logits
+from accordant.models.shared import WAYS, shared_logits
 from tiny import random_prompts, scalar_model, tiny_classifier
 
 EOS = 2
@@ -34,16 +34,16 @@ def test_padding_does_not_move_it(family: str, pad: int, tmp_path: Path, tokeniz
             torch.testing.assert_close(model.logits(ids, mask), alone, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("ragged", [False, True], ids=["padded", "end to end"])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("pad", [3, EOS], ids=["own pad", "pad is eos"])
 def test_of_several_answers_each_is_read_at_its_own(
-    pad: int, ragged: bool, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+    pad: int, way: str, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     """In a row that they share, where the last token of one is followed by the first of the next."""
     folder = tiny_classifier(tmp_path, tokenizer, labels=2)
     model = scalar_model(folder)
     model.module.eval()
-    model.ragged = ragged
+    model.sharing = way
     theirs = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
     prompt, *answers = random_prompts((4, 3, 6, 1), len(tokenizer))
     rows = [[*prompt, *answer, EOS] for answer in answers]

@@ -12,7 +12,7 @@ from accordant.feedback.adjudication import LONGEST_REASON, disagreement, queue,
 from accordant.feedback.answers import said
 from accordant.feedback.consensus import ADJUDICATED, consensus_rows
 from accordant.feedback.store import Store
-from accordant.types import Ranking, Thumb, UserError
+from accordant.types import Ranking, Source, Thumb, UserError
 from desk import Desk
 from sayings import likert, pair, rank, say, thumb
 
@@ -49,6 +49,7 @@ def test_the_queue_holds_what_waits_for_a_ruling_and_the_most_disputed_first(des
             desk.say(item, who, {"up": up})
     desk.say(single, "Ana", {"up": True})
     desk.halt(halted, "skipped by 5 people")
+    desk.halt(gold, "skipped by 5 people")
     desk.say(late, "Ana", {"up": True})
     desk.say(late, "Ben", {"up": False}, state="surplus")
     desk.person("judge", kind="ai")
@@ -101,7 +102,8 @@ def test_of_several_rulings_the_last_one_counts_and_all_are_kept(desk: Desk) -> 
 
 
 def test_a_ruling_is_the_last_word_in_what_comes_out(desk: Desk) -> None:
-    disputed, unanswered = desk.item("rank", 3), desk.item("thumb", 1)
+    disputed, unanswered, plain = desk.item("rank", 3), desk.item("thumb", 1), desk.item("thumb", 1)
+    desk.say(plain, "Ana", {"up": True})
     desk.say(disputed, "Ana", desk.rank(disputed, "a b c"))
     desk.say(disputed, "Ben", desk.rank(disputed, "c b a"))
     desk.halt(unanswered, "skipped by 5 people")
@@ -112,12 +114,12 @@ def test_a_ruling_is_the_last_word_in_what_comes_out(desk: Desk) -> None:
     (ranking,) = rows["rank"]
     assert isinstance(ranking, Ranking)
     assert (ranking.groups, ranking.rejected, ranking.labeler) == (((1,), (0,)), (2,), ADJUDICATED)
-    assert "thumb" not in rows
+    assert [str(row.source) for row in rows["thumb"]] == [f"item {plain}"]
     with_ruled = consensus_rows([*answers, *ruled(desk.store, desk.project)], decided)
     assert with_ruled["rank"] == rows["rank"]
-    (thumb_row,) = with_ruled["thumb"]
-    assert isinstance(thumb_row, Thumb)
-    assert (thumb_row.prompt, thumb_row.completion, thumb_row.up) == ("a thumb", "a", False)
+    assert with_ruled["thumb"] == [
+        Thumb("a thumb", "a", False, ADJUDICATED, Source(f"item {unanswered}", 0)), *rows["thumb"],
+    ], "in the order of the items"  # fmt: skip
     assert [(one.item_id, one.labeler, one.display) for one in ruled(desk.store, desk.project)] == [
         (disputed, ADJUDICATED, tuple(desk.ids(disputed))), (unanswered, ADJUDICATED, tuple(desk.ids(unanswered))),
     ]  # fmt: skip

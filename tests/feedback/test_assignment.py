@@ -30,8 +30,13 @@ def project(store: Store, n: int = 6, **options: Any) -> int:
     return number
 
 
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
+
+
 def labelers(store: Store, n: int) -> list[int]:
-    return [people.add_ai(store, f"labeler {i}").id for i in range(n)]
+    return [people.join(store, people.invite(store), f"labeler {i}", "long enough").id for i in range(n)]
 
 
 def ranked(task: Task) -> dict[str, Any]:
@@ -276,3 +281,65 @@ def test_labelers_who_race_never_overfill_an_item(store: Store) -> None:
     assert {row.state for row in rows} == {"submitted"}
     assert set(Counter(row.item_id for row in rows).values()) == {2}
     assert len({(row.item_id, row.labeler_id) for row in rows}) == 80
+
+
+def test_models_take_no_places_and_have_no_limit(store: Store, clock: Clock) -> None:
+    """Three models answer two items with overlap 1, before, between and after people; people notice nothing of it."""
+    number = project(store, 2, overlap=1)
+    (ana, bo), models = labelers(store, 2), [people.add_ai(store, f"model {i}").id for i in range(3)]
+    late = next_task(store, number, models[0])
+    for model in models[1:]:
+        assert {done.item_id for done in all_of(store, number, model)} == {1, 2}
+    assert {done.item_id for done in all_of(store, number, ana)} == {1, 2}
+    assert next_task(store, number, bo) is None
+    assert late is not None
+    clock.minutes(60)
+    submit(store, late.assignment_id, models[0], ranked(late), "late", 1)  # everything is full, and its lease has run out
+    assert len(all_of(store, number, models[0])) == 1
+    with store.read() as connection:
+        assert set(connection.scalars(select(assignment.c.state))) == {"submitted"}
+
+
+def test_a_lease_of_a_model_that_ran_out_comes_back_although_people_have_filled_the_item(store: Store, clock: Clock) -> None:
+    number = project(store, 1, overlap=1)
+    (ana,), model = labelers(store, 1), people.add_ai(store, "model").id
+    first = next_task(store, number, model)
+    clock.minutes(60)
+    assert len(all_of(store, number, ana)) == 1
+    again = next_task(store, number, model)
+    assert again is not None
+    assert first is not None
+    assert again.assignment_id == first.assignment_id
+
+
+def test_people_are_sent_where_few_people_were_whatever_models_did(store: Store) -> None:
+    number = project(store, 2, overlap=2, order_by="least_answered", random_share=0.0)
+    ana, bo = labelers(store, 2)
+    for i in range(2):  # two models are at work on the second item, which no person has answered
+        model = people.add_ai(store, f"model {i}").id
+        first = next_task(store, number, model)
+        assert first is not None
+        assert first.item_id == 1
+        submit(store, first.assignment_id, model, ranked(first), f"m{i}", 1)
+        assert next_task(store, number, model).item_id == 2  # type: ignore[union-attr]
+    assert next_task(store, number, ana).item_id == 1  # type: ignore[union-attr]
+    assert next_task(store, number, bo).item_id == 2  # type: ignore[union-attr]
+
+
+def test_what_models_skip_is_not_halted(store: Store) -> None:
+    number = project(store, 1)
+    for i in range(SKIPS_HALT + 1):
+        model = people.add_ai(store, f"model {i}").id
+        task = next_task(store, number, model)
+        assert task is not None
+        skip(store, task.assignment_id, model, "unreadable")
+    with store.read() as connection:
+        assert connection.scalar(select(item.c.halted)) is None
+
+
+def all_of(store: Store, number: int, who: int) -> list[Task]:
+    done = []
+    while (task := next_task(store, number, who)) is not None:
+        submit(store, task.assignment_id, who, ranked(task), str(uuid.uuid4()), 1)
+        done.append(task)
+    return done

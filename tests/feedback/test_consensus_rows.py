@@ -71,9 +71,12 @@ def test_an_order_that_is_not_certain_makes_no_pair(method: Any) -> None:
     assert "pairs" not in consensus_rows(said, {}, method=method)
     said = together(rank, "a b c", "a b c", "b a c")
     assert texts(consensus_rows(said, {}, method=method, min_confidence=0.6)["pairs"]) >= {("a", "c"), ("b", "c")}
-    bold, careful = (consensus_rows(said, {}, method=method, min_confidence=least)["pairs"] for least in (0.5, 0.85))
-    assert ("a", "b") in texts(bold)
-    assert ("a", "b") not in texts(careful)
+    bold, careful = (consensus_rows(said, {}, method=method, min_confidence=least) for least in (0.5, 0.85))
+    assert ("a", "b") in texts(bold["pairs"])
+    assert ("a", "b") not in texts(careful["pairs"])
+    if method == "weighted":
+        groups = [row.groups for rows in (bold, careful) for row in rows["rank"] if isinstance(row, Ranking)]
+        assert groups == [((0,), (1,), (2,)), ((0, 1), (2,))], "such an order is none in the ranking, too"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -189,6 +192,24 @@ def test_somebody_who_always_errs_is_believed_the_contrary() -> None:
     last = rows[-1]
     assert isinstance(last, Pair)
     assert (last.chosen, last.rejected, last.margin, last.prompt) == ("a", "b", 0.0, "q99")
+
+
+def test_a_tie_is_by_those_who_are_reliable() -> None:
+    said = []
+    for item in range(1, 31):
+        good, bad = ("a", "b") if item % 2 else ("b", "a")
+        said += together(pair, f"{good} better", f"{good} better", f"{good} slightly", f"{bad} better", item=item)
+    split = [pair("tie", "ana", 99), pair("a better", "dan", 99)]
+    (last,) = [row for row in consensus_rows([*said, *split], {})["pair"] if row.prompt == "q99"]  # type: ignore[union-attr]
+    assert isinstance(last, Pair)
+    assert (last.tie, last.weight) == (True, 1.0)
+    assert all(row.prompt != "q99" for row in consensus_rows([*said, *split], {}, method="borda")["pair"])  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_labeler_alone_makes_a_consensus_too(method: Any) -> None:
+    rows = consensus_rows([rank("b a"), pair("b better", item=2)], {}, method=method)
+    assert [row.labeler for some in rows.values() for row in some if isinstance(row, Pair | Ranking)] == [CONSENSUS] * 3
 
 
 # --- ratings, thumbs, texts --------------------------------------------------------------------------------------------

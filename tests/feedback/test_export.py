@@ -114,8 +114,9 @@ def test_only_what_counts_comes_out(store: Store, ana: int, clock: Clock) -> Non
     task = next_task(store, number, ana)
     assert task is not None
     clock.minutes(60)
-    judge = people.add_ai(store, "judge").id
+    judge, bo = people.add_ai(store, "judge").id, people.join(store, people.invite(store), "Bo", "long enough").id
     answer(store, number, judge, {"up": True})
+    answer(store, number, bo, {"up": False})
     submit(store, task.assignment_id, ana, {"up": False}, "late", 5)
     submit(store, task.assignment_id, ana, {"up": True}, "later", 5)
     (gold,) = tasks.add(store, number, [Work("thumb", "gold", TEXTS[:1])])
@@ -129,8 +130,9 @@ def test_only_what_counts_comes_out(store: Store, ana: int, clock: Clock) -> Non
         for named in [dict(zip(("surplus", "gold", "ai"), flags, strict=True))]
     }
     late, hidden, robot = ("plain", "Ana", True), ("gold", "Ana", False), ("plain", "judge", True)
+    intime = ("plain", "Bo", False)
     for (surplus, gold_too, ai), found in seen.items():
-        assert found == sorted([late] * surplus + [hidden] * gold_too + [robot] * ai)
+        assert found == sorted([intime] + [late] * surplus + [hidden] * gold_too + [robot] * ai)
 
 
 def test_a_backup_taken_at_work_restores_to_the_same_store(store: Store, tmp_path: Path, ana: int) -> None:

@@ -169,7 +169,7 @@ def test_hidden_gold_counts_like_any_other_task(store: Store) -> None:
     assert progress.progress(store, number, ben).left == 0
 
 
-def test_why_there_is_nothing(store: Store, clock: Clock) -> None:
+def test_why_there_is_nothing(store: Store) -> None:
     empty, number = project(store, 0, "empty"), project(store, 2, overlap=1)
     ben, cleo = person(store), person(store, "Cleo")
     assert progress.why_nothing(store, empty, ben) == ("There are no tasks in this project yet.",)

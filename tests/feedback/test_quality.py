@@ -95,7 +95,12 @@ def test_rankings_by_their_pairs_and_as_a_whole() -> None:
         rank("a b c", "ana", 1), rank("b a c", "ben", 1), rank("ab c", "cleo", 1),
         rank("d c b a", "ana", 2), rank("d b", "ben", 2, rejected="ac"),
     ]  # fmt: skip
-    (found,) = agreement(said)
+    alone = rank("a b c", "ana", 3)
+    (found,) = agreement([*said, alone])
+    assert {(one.items, one.note) for one in found.estimates.values()} == {
+        (2, ""),
+        (1, "there is one item: an interval needs at least two"),
+    }
     # 0 first, 1 second, 2 tie; the second item: ab ac ad bc bd cd.
     first = [[0, 1, 2], [0, 0, 0], [0, 0, 0]]
     second = [[1, 1], [1, 2], [1, 1], [1, 0], [1, 1], [1, 1]]

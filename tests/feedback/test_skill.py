@@ -174,6 +174,15 @@ def test_each_habit_raises_its_own_flag_and_reading_none() -> None:
     }  # fmt: skip
 
 
+def test_a_labeler_is_compared_with_the_others_alone() -> None:
+    """Ten ties of ten: very rare beside somebody who ties nothing, a chance of 2 ^ -10 if their own ties were ordinary, too."""
+    said = [pair(verdict, who, item) for item in range(1, 11) for who, verdict in (("tied", "tie"), ("ana", "a better"))]
+    seconds = {(one.item_id, one.labeler_id): 20.0 for one in said}
+    found = by_name(said, flags(said, seconds))
+    assert found["tied"]["ties"].raised
+    assert found["tied"]["ties"].expected == pytest.approx(1 / 12)
+
+
 def test_too_fast_is_by_kind_of_task() -> None:
     """Thumbs take everybody 3 seconds, rankings 60: who ranks in 3 is too fast, though the thumbs were honest."""
     people = ("ana", "ben", "hasty")

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from accordant.models import shared
 from accordant.models.scalar import ScalarModel
-from accordant.models.shared import shared_length, shared_logits, shares_prompts
+from accordant.models.shared import WAYS, shared_length, shared_logits, shares_prompts
 from accordant.ops.batching import pad_rows
 from accordant.types import Tokens
 from tiny import CONTEXT, random_prompts, scalar_model, tiny_classifier
@@ -42,23 +42,30 @@ def gradients(model: ScalarModel, scores: Tensor) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.module.named_parameters() if p.grad is not None}
 
 
-RAGGED = tuple(family for family in SHARING if family != "gemma2")  # which caps the scores inside of its attention
+FASTEST = dict.fromkeys(SHARING, "ragged") | dict.fromkeys(("llama", "mistral", "qwen2"), "lean") | {"gemma2": "padded"}
+"""Gemma 2 caps the scores inside of its attention."""
 
 
-@pytest.mark.parametrize("attention", ["sdpa", "eager", "ragged"])
+def ways_of(family: str) -> list[str]:
+    """The fastest way that a family can take, and those behind it."""
+    return list(WAYS)[list(WAYS).index(FASTEST[family]) :]
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager", "ragged", "lean"])
 @pytest.mark.parametrize("family", SHARING)
 def test_scores_and_gradients_equal_those_of_rows_of_their_own(
     family: str, attention: str, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     model = scalar_model(tiny_classifier(tmp_path, tokenizer, family))
-    if attention != "ragged" and (family, attention) != ("gemma2", "sdpa"):  # transformers has no such Gemma 2 classifier
+    own = attention in WAYS
+    if not own and (family, attention) != ("gemma2", "sdpa"):  # transformers has no such Gemma 2 classifier
         model.module.set_attn_implementation(attention)
     model.module.eval()
     before = model.module.config._attn_implementation
     assert max(map(shared_length, token_pairs())) > CONTEXT
     assert shares_prompts(model, token_pairs())
-    assert model.ragged is (family in RAGGED)
-    model.ragged = attention == "ragged" and family in RAGGED
+    assert model.sharing == FASTEST[family]
+    model.sharing = attention if attention in ways_of(family) else "padded"
     ids, mask, prompt_length = plain_rows(token_pairs())
     plain, joined = model.logits(ids, mask), shared_logits(model, ids, mask, prompt_length)
     torch.testing.assert_close(joined, plain, atol=1e-5, rtol=1e-5)
@@ -103,14 +110,11 @@ def test_what_is_compared_reaches_as_far_as_any_pair() -> None:
     assert shared._extremes([other, longest, shortest, widest]) == [longest, shortest, widest]
 
 
-@pytest.mark.parametrize("ragged", [False, True], ids=["padded", "ragged"])
-@pytest.mark.parametrize("family", ["llama", "gpt2", "opt"])
-def test_an_answer_says_nothing_to_the_other(
-    family: str, ragged: bool, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
-) -> None:
+@pytest.mark.parametrize(("family", "way"), [(family, way) for family in ("llama", "gpt2", "opt") for way in ways_of(family)])
+def test_an_answer_says_nothing_to_the_other(family: str, way: str, tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     model = scalar_model(tiny_classifier(tmp_path, tokenizer, family))
     model.module.eval()
-    model.ragged = ragged
+    model.sharing = way
     ids, mask, prompt_length = plain_rows(token_pairs())
     n = len(prompt_length)
     changed = ids.clone()
@@ -138,14 +142,14 @@ def test_the_probe_compares_without_dropout_and_in_float32(
     assert (model.precision, seen) == ("bfloat16", {"float32"})
 
 
-@pytest.mark.parametrize("ragged", [False, True], ids=["padded", "ragged"])
-def test_bfloat16_arithmetic(ragged: bool, tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_bfloat16_arithmetic(way: str, tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
     """As far from float32 as plain rows are: the mask survives the smaller range."""
     model = scalar_model(tiny_classifier(tmp_path, tokenizer, initializer_range=0.1))
     model.module.eval()
     ids, mask, prompt_length = plain_rows(token_pairs())
     rough = ScalarModel(model.module, model.tokenizer, "bfloat16")
-    rough.ragged = ragged
+    rough.sharing = way
     with torch.no_grad():
         exact, plain = model.logits(ids, mask), rough.logits(ids, mask)
         joined = shared_logits(rough, ids, mask, prompt_length)
@@ -159,13 +163,14 @@ def test_three_answers_of_one_prompt_and_dropout(tmp_path: Path, tokenizer: PreT
     items = token_pairs(((3, 2, 4, 1), (9, 5, 5, 30)))
     ids, mask, prompt_length = plain_rows(items)
     assert shares_prompts(model, items)
-    for model.ragged in (True, False):
+    assert model.sharing == "ragged"  # the lean way drops nothing out
+    for model.sharing in ("ragged", "padded"):
         with torch.no_grad():
             torch.testing.assert_close(
                 shared_logits(model, ids, mask, prompt_length), model.logits(ids, mask), atol=1e-5, rtol=1e-5
             )
     model.module.train()
-    model.ragged = True
+    model.sharing = "ragged"
     with torch.no_grad():
         first, second = (shared_logits(model, ids, mask, prompt_length) for _ in range(2))
     assert (first - second).abs().min() > 1e-4
@@ -198,6 +203,7 @@ def test_adapters_are_seen(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -
     model.module.eval()
     ids, mask, prompt_length = plain_rows(token_pairs())
     assert shares_prompts(model, token_pairs())
+    assert model.sharing == "lean"
     with torch.no_grad():
         adapted = shared_logits(model, ids, mask, prompt_length)
         torch.testing.assert_close(adapted, model.logits(ids, mask), atol=1e-5, rtol=1e-5)

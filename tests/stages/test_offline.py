@@ -219,7 +219,7 @@ def test_a_micro_batch_of_shared_rows_stays_within_the_budget(start: dict[str, s
     cfg = offline.OfflineConfig(data="rows", algo=reward_pairwise.Config(), rows_per_step=6, tokens_per_microbatch=128)
     trainer = offline.Trainer(cfg, StageFolder(tmp_path, Console(quiet=True)), reward_pairwise, model, items, [])
     assert trainer.shared
-    model.ragged = False  # laid end to end, as on a CPU, they would have no width
+    model.sharing = "padded"  # laid end to end, as on a CPU, they would have no width
     trunk_of(model.module).register_forward_pre_hook(watch, with_kwargs=True)
     trainer.one_step()
     lengths = [len(item.chosen.ids) + len(item.rejected.ids) - item.chosen.prompt_length for item in items]

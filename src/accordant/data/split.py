@@ -67,6 +67,21 @@ def _count(name: str, size: int | float, total: int) -> int:
     return size
 
 
+def size_of(word: str) -> tuple[str, int | float]:
+    """A part as it is asked for on the command line: ``size_of("test=0.1") == ("test", 0.1)``.
+
+    Raises:
+        UserError: it is not NAME=SIZE, or the size is no number.
+    """
+    name, _, size = word.partition("=")
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise UserError(f"{word!r} is no part: write NAME=SIZE, the name of letters and digits, for example rl=0.4")
+    try:
+        return name, float(size) if "." in size or "e" in size.lower() else int(size)
+    except ValueError as error:
+        raise UserError(f"{name}={size}: write a share such as 0.1 or a number of prompts such as 200") from error
+
+
 def key(row: Row) -> str:
     """What the row's prompt is compared by; equal keys are one prompt."""
     if isinstance(row, Document | Labelled):

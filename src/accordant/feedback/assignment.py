@@ -2,7 +2,8 @@
 
 An item wants `overlap` answers. A labeler who asks gets a lease on one, in an order of answers that is this labeler's own. A
 lease that runs out frees its place; leases count, so nobody is handed an item that is full. An answer that comes when its place
-has been given away is kept, marked surplus. One person never gets an item twice.
+has been given away is kept, marked surplus. One person never gets an item twice. AI labelers take nobody's place: the overlap
+counts people, and a model may answer an item that is full.
 
 On PostgreSQL the item's row is locked first and its answers are counted in a second statement, which sees what others have
 committed meanwhile (READ COMMITTED); on SQLite the whole write is alone (`store`).
@@ -25,6 +26,7 @@ from accordant.types import UserError
 
 SKIPS_HALT = 5
 """An item that this many people have skipped says something about itself, not about them."""
+_TAKEN = ("leased", "submitted")
 _TRIES = 20  # items that others may fill between being looked at and being locked
 
 
@@ -50,7 +52,7 @@ def next_task(store: Store, project_id: int, labeler_id: int) -> Task | None:
         if person is None or not person.active:
             raise UserError("this account is not active: ask an admin of the project")
         _expire(connection, store.now())
-        held = _held(connection, plan, labeler_id, store.now())
+        held = _held(connection, plan, person, store.now())
         if held is not None:
             return held
         passed: set[int] = set()
@@ -59,7 +61,7 @@ def next_task(store: Store, project_id: int, labeler_id: int) -> Task | None:
             if found is None:
                 return None
             chosen, why = found
-            if _room(connection, chosen, plan.overlap):
+            if _room(connection, chosen, plan.overlap, person.kind):
                 return _lease(store, connection, plan, person, chosen, why)
             passed.add(chosen.id)
         return None
@@ -113,7 +115,7 @@ def skip(store: Store, assignment_id: int, labeler_id: int, reason: str) -> None
         connection.execute(update(assignment).where(assignment.c.id == assignment_id).values(state="skipped"))
         store.log(connection, "skip", labeler_id, assignment=assignment_id, item=row.item_id, reason=reason.strip())
         skipped = connection.scalar(
-            select(func.count()).where(assignment.c.item_id == row.item_id, assignment.c.state == "skipped")
+            select(func.count()).where(assignment.c.item_id == row.item_id, assignment.c.state == "skipped", _OF_PEOPLE)
         )
         if skipped is not None and skipped >= SKIPS_HALT:
             why = f"skipped by {skipped} people, lastly because: {reason.strip()}"[:300]
@@ -170,12 +172,12 @@ def _first(
 ) -> Row[Any] | None:
     query = open_to(plan, person, gold=gold).where(item.c.id.not_in(passed))
     if order == "random" or gold:
-        ids = list(connection.scalars(query.with_only_columns(item.c.id).order_by(item.c.id)))
+        ids = connection.scalars(query.with_only_columns(item.c.id).order_by(item.c.id)).all()
         if not ids:
             return None
         pick = ids[int(_chance(plan.seed, "item", person.id, done) * len(ids))]
         return connection.execute(select(item).where(item.c.id == pick)).one()
-    first = item.c.priority.desc() if order == "priority" else _places().scalar_subquery().asc()
+    first = item.c.priority.desc() if order == "priority" else places().asc()
     return connection.execute(query.order_by(first, item.c.id).limit(1)).one_or_none()
 
 
@@ -189,9 +191,9 @@ def open_to(plan: Row[Any], person: Row[Any] | Person, *, gold: bool, declined: 
         item.c.project_id == plan.id, item.c.halted.is_(None), ~mine.exists(),
         item.c.gold.is_not(None) if gold else item.c.gold.is_(None),
     )  # fmt: skip
-    if not gold:
+    if not gold and person.kind == "human":
         # Gold is for everybody: it is no vote, so there is no number of answers that would be enough.
-        query = query.where(_places().scalar_subquery() < plan.overlap)
+        query = query.where(places() < plan.overlap)
     spared = or_(
         prompt.c.kind.in_(person.declines), item.c.task.in_(person.declines),
         and_(prompt.c.warning.is_not(None), prompt.c.warning.in_(person.declines)),
@@ -201,16 +203,24 @@ def open_to(plan: Row[Any], person: Row[Any] | Person, *, gold: bool, declined: 
     return query
 
 
-def _places() -> Any:
-    """How many places of an item are taken: by answers, and by leases (those that ran out have been marked before)."""
-    return select(func.count()).where(assignment.c.item_id == item.c.id, assignment.c.state.in_(("leased", "submitted")))
+_OF_PEOPLE = assignment.c.labeler_id.not_in(select(labeler.c.id).where(labeler.c.kind == "ai"))
 
 
-def _room(connection: Connection, chosen: Row[Any], overlap: int) -> bool:
-    """Lock the item, then count again: on PostgreSQL somebody may have been faster."""
+def places(*states: str) -> Any:
+    """How many places of an item people have taken, for queries of `item`.
+
+    By default those of answers and of leases (the ones that ran out have been marked before).
+    """
+    taken = assignment.c.item_id == item.c.id, assignment.c.state.in_(states or _TAKEN), _OF_PEOPLE
+    return select(func.count()).select_from(assignment).where(*taken).correlate(item).scalar_subquery()
+
+
+def _room(connection: Connection, chosen: Row[Any], overlap: int, kind: str) -> bool:
+    """Lock the item, then count again: on PostgreSQL somebody may have been faster. For gold and AI there is always room."""
     connection.execute(select(item.c.id).where(item.c.id == chosen.id).with_for_update()).one()
-    taken = connection.scalar(_places().where(item.c.id == chosen.id).select_from(assignment.join(item)).correlate(None))
-    return chosen.gold is not None or (taken or 0) < overlap
+    if chosen.gold is not None or kind == "ai":
+        return True
+    return (connection.scalar(select(places()).select_from(item).where(item.c.id == chosen.id)) or 0) < overlap
 
 
 def _lease(store: Store, connection: Connection, plan: Row[Any], person: Row[Any], chosen: Row[Any], why: str) -> Task:
@@ -228,13 +238,13 @@ def _lease(store: Store, connection: Connection, plan: Row[Any], person: Row[Any
     return Task(number, chosen.id, tuple(display), until)
 
 
-def _held(connection: Connection, plan: Row[Any], labeler_id: int, now: int) -> Task | None:
+def _held(connection: Connection, plan: Row[Any], person: Row[Any], now: int) -> Task | None:
     """The lease that the labeler has, begun anew; or one that ran out on an item that still has room."""
     query = (
         select(assignment, item.c.gold)
         .select_from(assignment.join(item))
         .where(
-            assignment.c.labeler_id == labeler_id, item.c.project_id == plan.id, item.c.halted.is_(None),
+            assignment.c.labeler_id == person.id, item.c.project_id == plan.id, item.c.halted.is_(None),
             assignment.c.state.in_(("leased", "expired")),
         )
         .order_by(assignment.c.state.desc(), assignment.c.id)
@@ -242,7 +252,7 @@ def _held(connection: Connection, plan: Row[Any], labeler_id: int, now: int) -> 
     for row in connection.execute(query).all():
         if row.state == "expired":
             thing = connection.execute(select(item).where(item.c.id == row.item_id)).one()
-            if not _room(connection, thing, plan.overlap):
+            if not _room(connection, thing, plan.overlap, person.kind):
                 continue
         until = now + plan.lease_ms
         connection.execute(update(assignment).where(assignment.c.id == row.id).values(leased_until=until, state="leased"))
@@ -261,7 +271,8 @@ def _state_after(connection: Connection, row: Row[Any], overlap: int) -> str:
         return str(row.state)  # a revision
     thing = connection.execute(select(item).where(item.c.id == row.item_id)).one()
     now = connection.scalar(select(assignment.c.state).where(assignment.c.id == row.id))
-    return "submitted" if now == "leased" or _room(connection, thing, overlap) else "surplus"
+    kind = connection.scalar(select(labeler.c.kind).where(labeler.c.id == row.labeler_id)) or "human"
+    return "submitted" if now == "leased" or _room(connection, thing, overlap, kind) else "surplus"
 
 
 def _own(connection: Connection, assignment_id: int, labeler_id: int, *, lock: bool = False) -> Row[Any]:

@@ -91,7 +91,7 @@ def consensus_rows(
 
     Raises `ValueError` unless 0.5 <= min_confidence < 1, and for a negative weight.
     """
-    items = by_item(one for one in answers if one.gold is None)
+    items = dict(sorted(by_item(one for one in answers if one.gold is None).items()))
     if weights and min(weights.values()) < 0:
         raise ValueError(f"weights must be at least 0, found {min(weights.values())}")
     everything = [one for item in items.values() for one in item]

@@ -34,7 +34,7 @@ from accordant.types import PromptText, UserError
 DAY_MS = 86_400_000
 STATES = ("open", "full", "halted", "gold")
 """Of an item, each in one: wants answers, has all it wants, is given to nobody, or is hidden gold."""
-SNIPPET = 240  # characters of a prompt in a list
+SNIPPET = 160  # characters of a prompt in a list
 
 T = TypeVar("T")
 

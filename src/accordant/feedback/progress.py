@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from accordant.feedback.answers import prompt_of
-from accordant.feedback.assignment import open_to
+from accordant.feedback.assignment import open_to, places
 from accordant.feedback.people import Person
 from accordant.feedback.schema import answer, assignment, completion, draft, guideline, item, labeler, project, prompt
 from accordant.feedback.store import Store
@@ -246,10 +246,6 @@ def _taken(plan: Row[Any], person: Person) -> Any:
     """Items that lack answers, and whose last places others hold by a lease."""
     mine = select(assignment.c.id).where(assignment.c.item_id == item.c.id, assignment.c.labeler_id == person.id)
 
-    def places(*states: str) -> Any:
-        held = and_(assignment.c.item_id == item.c.id, assignment.c.state.in_(states))
-        return select(func.count()).where(held).correlate(item).scalar_subquery()
-
     return select(item.c.id).join(prompt).where(
         item.c.project_id == plan.id, item.c.halted.is_(None), item.c.gold.is_(None), ~mine.exists(),
         places("submitted") < plan.overlap, places("submitted", "leased") >= plan.overlap,
@@ -313,7 +309,8 @@ def _about_ties(connection: Connection, project_id: int, labeler_id: int) -> str
     if n < _COMPARED or rest < _COMPARED:
         return ""
     usual = (theirs + 1) / (rest + 2)
-    if not too_often(mine, n, usual, at_least=min(1.0, max(0.3, 2 * usual))).raised:
+    far = max(0.3, 2 * usual)
+    if far > 1 or not too_often(mine, n, usual, at_least=far).raised:
         return ""
     return (
         f"{mine / n:.0%} of your comparisons are ties; the other labelers tie {theirs / rest:.0%} of theirs. Ties are welcome "

@@ -120,11 +120,15 @@ def by_stratum(answers: Iterable[Said], stratum: str, *, resamples: int = RESAMP
     )
 
 
-def labelers(store: Store, project_id: int, *, ai: bool = False) -> tuple[LabelerQuality, ...]:
-    """Everybody who was handed a task of the project, by name; AI labelers only if asked for, and then compared as well."""
+def labelers(store: Store, project_id: int, *, ai: bool = False, orders: bool = True) -> tuple[LabelerQuality, ...]:
+    """Everybody who was handed a task of the project, by name; AI labelers only if asked for, and then compared as well.
+
+    Without `orders` there is no `discrimination`, whose model of all rankings takes long where people differ on everything.
+    """
     answers = said(store, project_id, gold=True, surplus=True, ai=ai)
     people, seconds = _work(store, project_id, ai)
-    sides, discrimination = side_skills(answers), discriminations(answers)
+    sides = side_skills(answers)
+    discrimination = discriminations(answers) if orders else {}
     flagged = flags(answers, seconds)
     shares: defaultdict[int, list[Value]] = defaultdict(list)
     for one, other, share in compared(one for one in answers if one.gold is None):
@@ -140,7 +144,7 @@ def labelers(store: Store, project_id: int, *, ai: bool = False) -> tuple[Labele
             median(seconds[one.item_id, who.id] for one in mine) if mine else None,
             sum(judged), gold_accuracy(sum(judged), len(judged)),
             sides if isinstance(sides, Undefined) else sides.get(who.id, Undefined(NO_OVERLAP)),
-            discrimination.get(who.id, Undefined(NO_OVERLAP)),
+            discrimination.get(who.id, Undefined(NO_OVERLAP if orders else "not asked for")),
             mean_of_defined(shares[who.id] or [Undefined(NO_OVERLAP)]), flagged.get(who.id, {}),
         ))  # fmt: skip
     return tuple(found)

@@ -30,13 +30,15 @@ class NotFinite(Exception):
 
 class Optimiser:
     """AdamW over named parameters, with the schedule of `total` steps; `scales` multiplies the learning rate by name prefix.
+    `fused`: all of AdamW in one pass over the weights, which rounds differently.
 
     `step` is called when the gradients of one whole optimiser step have been added up.
     """
 
     def __init__(
-        self, parameters: Mapping[str, nn.Parameter], cfg: OptimConfig, total: int, scales: Mapping[str, float] | None = None
-    ) -> None:
+        self, parameters: Mapping[str, nn.Parameter], cfg: OptimConfig, total: int, scales: Mapping[str, float] | None = None,
+        fused: bool = False,
+    ) -> None:  # fmt: skip
         self.cfg = cfg
         self.total = max(1, total)
         self.count = 0
@@ -49,7 +51,7 @@ class Optimiser:
         self._scales = [scale for scale, _ in groups]
         self._adam = torch.optim.AdamW(
             [{"params": members, "weight_decay": decay} for (_, decay), members in groups.items()],
-            lr=cfg.lr, betas=(cfg.beta1, cfg.beta2), eps=cfg.eps,
+            lr=cfg.lr, betas=(cfg.beta1, cfg.beta2), eps=cfg.eps, fused=fused,
         )  # fmt: skip
 
     def lr(self) -> float:

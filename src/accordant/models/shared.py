@@ -149,7 +149,7 @@ def _same_scores(
     try:
         shared = logits(model, ids, mask, torch.tensor([answers[0].prompt_length], device=device))
     except (AttributeError, RuntimeError, TypeError, ValueError, IndexError):
-        # The plain rows passed, so it is the mask, the positions or a missing part that is in the way, in each family's own words.
+        # The plain rows passed, so it is the mask, the positions or a missing part; each family has its own words for it.
         return False
     return torch.allclose(shared, plain, atol=TOLERANCE, rtol=TOLERANCE)
 

@@ -111,7 +111,9 @@ def blocks_of(segments: Segments) -> list[Block]:
         out += [Block(q, min(BLOCK, end - q), (slice(offset, min(q + BLOCK, end)),)) for q in range(offset, end, BLOCK)]
         for size in answers[1:]:
             start, end = end, end + size
-            out += [Block(q, min(BLOCK, end - q), (before, slice(start, min(q + BLOCK, end)))) for q in range(start, end, BLOCK)]
+            out += [
+                Block(q, min(BLOCK, end - q), (before, slice(start, min(q + BLOCK, end)))) for q in range(start, end, BLOCK)
+            ]
         offset = end
     return out
 
@@ -145,16 +147,15 @@ def ragged_attention(
     return attend(query, key, value, blocks_of(segments), scaling, dropout)
 
 
-def attend(
-    query: Tensor, key: Tensor, value: Tensor, blocks: Sequence[Block], scaling: float, dropout: float = 0.0
-) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, blocks: Sequence[Block], scaling: float, dropout: float = 0.0) -> Tensor:
     """`ragged_attention` for the queries of these blocks alone: (H, Q, D) -> (H, Q, D)."""
     repeats = len(query) // len(key)
     if repeats > 1:
         key, value = key.repeat_interleave(repeats, 0), value.repeat_interleave(repeats, 0)
+    # Under autocast rotary positions give float32, and values do not.
+    query, key = (query * scaling).to(value.dtype), key.to(value.dtype)
     widest = max(block.count for block in blocks)
     bias = torch.full((widest, widest), BLOCKED, dtype=query.dtype, device=query.device).triu(1)
-    query = query * scaling
     if not dropout:
         return _Attention.apply(query, key, value, blocks, bias)  # type: ignore[no-any-return, no-untyped-call]
     out = [F.dropout(_weights(block, query, key, bias), dropout) @ block.of(value) for block in blocks]

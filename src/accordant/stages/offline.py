@@ -249,7 +249,7 @@ class Trainer:
         self.total = min(math.ceil(self.per_epoch * cfg.epochs), cfg.max_steps or 1 << 60)
         self.parameters: dict[str, nn.Parameter] = {n: p for n, p in model.module.named_parameters() if p.requires_grad}
         self.frozen = None if isinstance(model, ScalarModel) else model.frozen
-        self.optimiser = Optimiser(self.parameters, cfg.optim, self.total)
+        self.optimiser = Optimiser(self.parameters, cfg.optim, self.total, fused=True)
         self.step = 0
         self.seconds = 0.0
         self.last: dict[str, float] = {}
@@ -264,7 +264,8 @@ class Trainer:
         plain = sum(len(answer.ids) for answers in self.several for answer in answers)
         if not self.shared:
             return f"every answer has a prompt of its own ({plain} tokens per epoch): this model cannot share one exactly"
-        return f"answers share their prompt: {sum(map(shared_length, self.several))} tokens per epoch instead of {plain}"
+        saved = f"{sum(map(shared_length, self.several))} tokens per epoch instead of {plain}"
+        return f"answers share their prompt: {saved}, computed in {self.model.sharing} rows"  # type: ignore[union-attr]
 
     def _packs(self) -> bool:
         """Whether short rows are packed: where that is wanted and the model gives the same numbers."""

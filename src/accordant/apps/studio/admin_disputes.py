@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from accordant.apps.studio.admin_fields import payload, text, typed
+from accordant.apps.studio.admin_fields import Id, payload, text, typed
 from accordant.apps.studio.admin_items import answer_form
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
@@ -25,13 +25,13 @@ LEAST = 30  # per cent of disagreement that makes a dispute
 
 
 @router.get("/admin/projects/{project_id}/disputes")
-def disputes(request: Request, _: Admin, project_id: int) -> Response:
-    """The first of the queue, or the one that `after` comes before: to leave one open and go on."""
+def disputes(request: Request, _: Admin, project_id: Id) -> Response:
+    """The first of the queue, or the item that the address names, to leave one open and go on."""
     return _page(request, project_id)
 
 
 @router.post("/admin/projects/{project_id}/disputes/{item_id}")
-def rule(request: Request, person: Admin, project_id: int, item_id: int, form: Form) -> Response:
+def rule(request: Request, person: Admin, project_id: Id, item_id: Id, form: Form) -> Response:
     store = request.app.state.store
     thing = inspection.one_item(store, project_id, item_id)
     try:
@@ -51,8 +51,8 @@ def _page(
     store, query = request.app.state.store, request.query_params
     project = overview.one_project(store, project_id)
     queue = adjudication.queue(store, project_id, LEAST / 100, AT_ONCE)
-    wanted = item_id or (int(text(query, "item")) if text(query, "item").isdecimal() else 0)
-    place = next((i for i, one in enumerate(queue) if one.item_id == wanted), 0)
+    wanted = text(query, "item") if item_id is None else str(item_id)
+    place = next((i for i, one in enumerate(queue) if str(one.item_id) == wanted), 0)
     values: dict[str, Any] = {"project": project, "left": len(queue), "at_once": AT_ONCE, "least": LEAST, "tab": "disputes"}
     if not queue:
         return page(request, "admin_disputes.html", status, dispute=None, **values)

@@ -8,24 +8,35 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
+from fastapi import Path
 from starlette.datastructures import FormData, QueryParams
 
 from accordant.types import UserError
 
 Fields: TypeAlias = "FormData | QueryParams"
+Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+"""Of a row, in an address: what the database's integers hold."""
 
 
 def text(form: Fields, name: str) -> str:
-    """What was typed, without spaces around it and with the line ends of every other text; a file is no text."""
+    """What was typed, without spaces around it and with the line ends of every other text; a file is no text.
+
+    Raises:
+        UserError: for the character U+0000, which no database keeps as text.
+    """
     value = form.get(name, "")
-    return value.replace("\r\n", "\n").strip() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    if "\0" in value:
+        raise UserError(f"`{name}` has the character U+0000: take it out")
+    return value.replace("\r\n", "\n").strip()
 
 
 def typed(form: Fields) -> dict[str, str]:
     """All that was typed, to show it again beside what was wrong with it."""
-    return {name: text(form, name) for name in form if name != "csrf"}
+    return {name: value.replace("\0", "") for name, value in form.items() if name != "csrf" and isinstance(value, str)}
 
 
 def number(form: Fields, name: str, label: str) -> float:
@@ -67,7 +78,7 @@ def choice(form: Fields, name: str, known: Sequence[str], label: str) -> str:
 def page_number(query: QueryParams) -> int:
     """Of a list; anything that is no number is its first page."""
     value = query.get("page", "1")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 9 else 1
+    return int(value) if _is_number(value) else 1
 
 
 def payload(form: Fields, task: str, completions: Sequence[int], attributes: Sequence[str]) -> dict[str, Any]:
@@ -87,7 +98,7 @@ def _rank(form: Fields, completions: Sequence[int], _: Sequence[str]) -> dict[st
     unranked = [one for one, value in said.items() if not value]
     if unranked:
         raise UserError(f"{len(unranked)} of {len(said)} answers have no place yet: rank each one or mark it F")
-    wrong = [value for value in said.values() if value != "F" and not value.isdecimal()]
+    wrong = [value for value in said.values() if value != "F" and not _is_number(value)]
     if wrong:
         raise UserError(f"a rank is {wrong[0]!r}: give a number or F")
     ranks = sorted({int(value) for value in said.values() if value != "F"})
@@ -102,12 +113,12 @@ def _pair(form: Fields, _: Sequence[int], __: Sequence[str]) -> dict[str, Any]:
     if verdict in ("tie", "both_bad"):
         return {verdict: True}
     better, _, grade = verdict.partition(":")
-    return {"better": int(better) if better.isdecimal() else better, "grade": grade}
+    return {"better": int(better) if _is_number(better) else better, "grade": grade}
 
 
 def _likert(form: Fields, _: Sequence[int], attributes: Sequence[str]) -> dict[str, Any]:
     said = {name: text(form, f"score-{place}") for place, name in enumerate(attributes)}
-    wrong = [value for value in said.values() if value not in ("", "none") and not value.isdecimal()]
+    wrong = [value for value in said.values() if value not in ("", "none") and not _is_number(value)]
     if wrong:
         raise UserError(f"a score is {wrong[0]!r}: give a number")
     return {"scores": {name: None if value == "none" else int(value) for name, value in said.items() if value}}
@@ -132,6 +143,10 @@ def _vet(form: Fields, _: Sequence[int], __: Sequence[str]) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"the edited row is no JSON ({error})") from error
     return {"verdict": "edit", "row": row}
+
+
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) < 10
 
 
 _Read: TypeAlias = Callable[["Fields", "Sequence[int]", "Sequence[str]"], "dict[str, Any]"]

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.datastructures import FormData
 
-from accordant.apps.studio.admin_fields import number, page_number, payload, text, typed
+from accordant.apps.studio.admin_fields import Id, number, page_number, payload, text, typed
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import inspection, overview, tasks
@@ -32,7 +32,7 @@ STATES = {
 
 
 @router.get("/admin/projects/{project_id}/items")
-def items(request: Request, _: Admin, project_id: int) -> Response:
+def items(request: Request, _: Admin, project_id: Id) -> Response:
     store, query = request.app.state.store, request.query_params
     chosen = {
         "task": text(query, "task") if text(query, "task") in TASKS else "",
@@ -47,12 +47,12 @@ def items(request: Request, _: Admin, project_id: int) -> Response:
 
 
 @router.get("/admin/projects/{project_id}/items/{item_id}")
-def item(request: Request, _: Admin, project_id: int, item_id: int) -> Response:
+def item(request: Request, _: Admin, project_id: Id, item_id: Id) -> Response:
     return _page(request, project_id, item_id)
 
 
 @router.post("/admin/projects/{project_id}/items/{item_id}/{what}")
-def change(request: Request, person: Admin, project_id: int, item_id: int, what: str, form: Form) -> Response:
+def change(request: Request, person: Admin, project_id: Id, item_id: Id, what: str, form: Form) -> Response:
     """Gold and back, halt and reopen, priority: each a form of the item's page."""
     store = request.app.state.store
     if what not in _CHANGES:

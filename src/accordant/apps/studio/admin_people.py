@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
-from accordant.apps.studio.admin_fields import choice, number, page_number, text, typed
+from accordant.apps.studio.admin_fields import Id, choice, number, page_number, text, typed
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import overview, people
@@ -36,7 +36,7 @@ def invite(request: Request, person: Admin, form: Form) -> Response:
 
 
 @router.post("/admin/people/{labeler_id}/close")
-def close(request: Request, person: Admin, labeler_id: int) -> Response:
+def close(request: Request, person: Admin, labeler_id: Id) -> Response:
     try:
         people.close(request.app.state.store, labeler_id, by=person.id)
     except UserError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 from starlette.datastructures import FormData, QueryParams, UploadFile
 
-from accordant.apps.studio.admin_fields import choice, number, share, text, typed, whole
+from accordant.apps.studio.admin_fields import Id, choice, number, share, text, typed, whole
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import overview, tasks
 from accordant.feedback.schema import TASKS
 from accordant.stages import feedback_files, intake
-from accordant.types import UserError
+from accordant.types import Source, UserError
 
 router = APIRouter()
 ORDERS = {"random": "At random", "priority": "Highest priority first", "least_answered": "Fewest answers first"}
@@ -33,12 +34,12 @@ _EMPTY = {
 
 
 @router.get("/admin/projects/{project_id}")
-def project(request: Request, _: Admin, project_id: int) -> Response:
+def project(request: Request, _: Admin, project_id: Id) -> Response:
     return _page(request, project_id)
 
 
 @router.post("/admin/projects/{project_id}/settings")
-def change(request: Request, person: Admin, project_id: int, form: Form) -> Response:
+def change(request: Request, person: Admin, project_id: Id, form: Form) -> Response:
     try:
         changed = tasks.change(request.app.state.store, project_id, by=person.id, **settings(form))
     except UserError as error:
@@ -47,7 +48,7 @@ def change(request: Request, person: Admin, project_id: int, form: Form) -> Resp
 
 
 @router.post("/admin/projects/{project_id}/guidelines")
-def guidelines(request: Request, person: Admin, project_id: int, form: Form) -> Response:
+def guidelines(request: Request, person: Admin, project_id: Id, form: Form) -> Response:
     store, new = request.app.state.store, text(form, "guidelines")
     newest = overview.guidelines(store, project_id)
     if newest and newest[0].text == new:
@@ -57,7 +58,7 @@ def guidelines(request: Request, person: Admin, project_id: int, form: Form) -> 
 
 
 @router.post("/admin/projects/{project_id}/import")
-def put_in(request: Request, person: Admin, project_id: int, form: Form) -> Response:
+def put_in(request: Request, person: Admin, project_id: Id, form: Form) -> Response:
     """Make items of an uploaded file's rows: all of them, or none and the reason with file and line."""
     try:
         count = _put_in(request, project_id, form, person.id)
@@ -67,7 +68,7 @@ def put_in(request: Request, person: Admin, project_id: int, form: Form) -> Resp
 
 
 @router.get("/admin/projects/{project_id}/export")
-def export(request: Request, _: Admin, project_id: int) -> Response:
+def export(request: Request, _: Admin, project_id: Id) -> Response:
     """The training data as a download, a zip of the files that `accordant studio export` would write."""
     try:
         return _export(request, project_id)
@@ -110,17 +111,21 @@ def _put_in(request: Request, project_id: int, form: FormData, by: int) -> int:
     name = re.sub(r"[^\w.-]+", "_", Path(upload.filename).name)[-100:]
     if Path(name).suffix.lower() not in ENDINGS:
         raise UserError(f"{name} cannot be read: give a file that ends in {', '.join(ENDINGS)}")
+    store, project = request.app.state.store, overview.one_project(request.app.state.store, project_id)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         with path.open("wb") as file:
             shutil.copyfileobj(upload.file, file)
         try:
-            return intake.put_in(
-                request.app.state.store, project_id, path, choice(form, "task", ["", *TASKS], "the task") or None,
-                criterion=text(form, "criterion"), warning=text(form, "warning") or None, by=by,
+            work = intake.work(
+                path, choice(form, "task", ["", *TASKS], "the task") or None, criterion=text(form, "criterion"),
+                warning=text(form, "warning") or None, attributes=project.attributes,
             )  # fmt: skip
         except UserError as error:
             raise UserError(str(error).replace(f"{folder}/", "")) from error
+    # Where the file lay for a moment is nobody's business: its own name is what people know it by.
+    named = [replace(one, source=Source(name, one.source.line)) for one in work]
+    return len(tasks.add(store, project_id, named, by))
 
 
 def _export(request: Request, project_id: int) -> Response:

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from accordant.apps.studio.admin_fields import text
+from accordant.apps.studio.admin_fields import Id, text
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin
 from accordant.feedback import answers, overview, priority, quality
@@ -43,7 +43,7 @@ class Measured:
 
 
 @router.get("/admin/projects/{project_id}/quality")
-def quality_page(request: Request, _: Admin, project_id: int) -> Response:
+def quality_page(request: Request, _: Admin, project_id: Id) -> Response:
     store, query = request.app.state.store, request.query_params
     project = overview.one_project(store, project_id)
     ai = text(query, "ai") == "yes"
@@ -53,7 +53,7 @@ def quality_page(request: Request, _: Admin, project_id: int) -> Response:
     return page(
         request, "admin_quality.html", project=project, tab="quality", ai=ai, answered=len(said),
         agreement=[_agreement(one) for one in quality.agreement(said)],
-        labelers=[_labeler(one) for one in quality.labelers(store, project_id, ai=ai)],
+        labelers=[_labeler(one) for one in quality.labelers(store, project_id, ai=ai, orders=False)],
         strata=strata, stratum=stratum, groups=_groups(said, stratum) if stratum else [],
         chosen=[
             {"rule": RULES[one.rule], "tasks": one.tasks, "answers": one.answers, "share": measured("raw", one.agreement)}
@@ -63,7 +63,7 @@ def quality_page(request: Request, _: Admin, project_id: int) -> Response:
 
 
 @router.post("/admin/projects/{project_id}/priorities")
-def priorities(request: Request, person: Admin, project_id: int) -> Response:
+def priorities(request: Request, person: Admin, project_id: Id) -> Response:
     """Set priorities by how far the answers so far are apart."""
     store = request.app.state.store
     overview.one_project(store, project_id)
@@ -91,41 +91,30 @@ def measured(name: str, found: Estimate) -> Measured:
 
 
 def _raw(value: float) -> str:
-    return f"Of every 100 pairs of answers, {100 * value:.0f} are equal; by chance some would be, too."
+    return f"Two labelers say the same {100 * value:.0f} times in 100, some of them by chance."
 
 
 def _beyond_chance(value: float) -> str:
     if value >= 0.8:
-        verdict = "reliable by Krippendorff's rule of 0.8"
-    elif value >= 0.667:
-        verdict = "enough for tentative conclusions by Krippendorff's rule, from 0.667 to 0.8"
-    elif value > 0:
-        verdict = "better than chance, but below 0.667, Krippendorff's least for any conclusion"
-    else:
-        verdict = "no better than chance"
-    return f"1 is full agreement, 0 is chance: {verdict}."
+        return "Reliable: at least 0.8, as Krippendorff asks."
+    if value >= 0.667:
+        return "Enough for tentative conclusions: Krippendorff asks 0.667 for these, 0.8 for firm ones."
+    if value > 0:
+        return "Better than chance, but below 0.667, the least that Krippendorff asks."
+    return "No better than chance."
 
 
 def _together(value: float) -> str:
-    return f"1 if everybody ranks alike, 0 if the rankings have nothing in common: {_strength(value)}."
+    return f"{_strength(value)} accord; 1 if all rank alike, 0 if the rankings have nothing in common."
 
 
 def _correlation(value: float) -> str:
-    return f"1 if two labelers rank alike, -1 if in reverse, 0 if unrelated: {_strength(value)} on average."
+    return f"{_strength(value)} accord; 1 if two labelers rank alike, 0 if unrelated, -1 if in reverse."
 
 
 def _strength(value: float) -> str:
-    return (
-        "close"
-        if value >= 0.7
-        else "fair"
-        if value >= 0.4
-        else "weak"
-        if value > 0.1
-        else "none"
-        if value > -0.1
-        else "opposed"
-    )
+    words = ((0.7, "Close"), (0.4, "Fair"), (0.1, "Weak"), (-0.1, "No"))
+    return next((word for least, word in words if value >= least), "Reversed")
 
 
 _MEANING = {

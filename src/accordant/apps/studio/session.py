@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -108,12 +109,22 @@ def as_admin(request: Request) -> Person:
     return person
 
 
-async def protect(request: Request) -> None:
+async def protect(request: Request) -> AsyncIterator[None]:
     """Every request that changes something must come from a page of ours, and prove it with the session's token.
+
+    When the request is over, whatever files came with it are closed.
 
     Raises:
         HTTPException: 403.
     """
+    try:
+        await _prove(request)
+        yield
+    finally:
+        await request.close()
+
+
+async def _prove(request: Request) -> None:
     if request.method in SAFE:
         return
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):

@@ -17,33 +17,41 @@ let veiled = $("warned") !== null;
 
 // --- asking for a reason --------------------------------------------------------------------------------------------
 
+let settle = null; // of the question that is open
+
 function ask({ title, quick, go }) {
-  const dialog = $("ask");
+  settled(null);
   $("ask-title").textContent = title;
   $("ask-go").textContent = go;
   $("ask-reason").value = "";
   $("ask-quick").replaceChildren(...quick.map((words) => {
     const button = el("button", { type: "button", class: "quiet" }, words);
-    button.addEventListener("click", () => dialog.close(words));
+    button.addEventListener("click", () => settled(words));
     return button;
   }));
-  dialog.returnValue = "";
-  dialog.showModal();
+  $("ask").showModal();
   $("ask-reason").focus();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue || null), { once: true });
+    settle = resolve;
   });
+}
+
+/** Close the question with this reason, or with null. */
+function settled(reason) {
+  const resolve = settle;
+  settle = null;
+  if ($("ask").open) $("ask").close();
+  resolve?.(reason);
 }
 
 $("ask-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const reason = $("ask-reason").value.trim();
-  if (reason) $("ask").close(reason);
+  if (reason) settled(reason);
 });
-$("ask-close").addEventListener("click", () => $("ask").close(""));
-$("ask").addEventListener("cancel", () => {
-  $("ask").returnValue = "";
-});
+$("ask-close").addEventListener("click", () => settled(null));
+// The browser tells of closing a little later, when the next question may be open already.
+$("ask").addEventListener("close", () => $("ask").open || settled(null));
 
 // --- the form, its draft, and the time ------------------------------------------------------------------------------
 
@@ -172,6 +180,7 @@ const COMMANDS = {
 /** Whether the key belongs to what has the focus: a text, a list, or a button that Enter or Space presses. */
 function isTheirs(event) {
   const target = event.target;
+  if (target.closest("dialog:not([open])")) return false; // just closed: the focus is still on its way back
   if (target.matches("textarea, input:not([type=radio], [type=checkbox]), select")) return true;
   if (event.key === " ") return true;
   return event.key === "Enter" && target.matches("button, a, summary, input[type=checkbox]");

@@ -6,7 +6,6 @@ import { post } from "./send.js";
 
 const SOON = 800; // milliseconds after the last change
 const AGAIN = 5000; // after a failure
-const KEEPALIVE = 60000; // bytes: browsers send at most 64 KiB while a page goes away
 
 /** `state()` gives what to keep; `told({status, data})` hears of every attempt; `isOpen`: whether the server keeps drafts. */
 export function keeper({ task, isOpen, state, told }) {
@@ -43,9 +42,7 @@ export function keeper({ task, isOpen, state, told }) {
   }
 
   function leave() {
-    if (ended || !isOpen || version === saved) return;
-    const body = state();
-    post(path, body, { keepalive: JSON.stringify(body).length * 3 < KEEPALIVE });
+    if (!ended && isOpen && version !== saved) post(path, state());
   }
 
   addEventListener("pagehide", leave);

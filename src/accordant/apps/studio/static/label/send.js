@@ -4,15 +4,17 @@ import { el } from "./dom.js";
 
 const FIRST_WAIT = 1000; // milliseconds; doubled after each failure
 const LONGEST_WAIT = 15000;
+const KEEPALIVE = 60000; // bytes: browsers send at most 64 KiB for a page that goes away
 const LATER = [429, 502, 503, 504]; // worth another try as it is
 
 const token = () => document.querySelector('meta[name="csrf"]').content;
 
-/** POST JSON. Resolves to {status, data}; status 0: nothing came back. */
-export async function post(path, body, { keepalive = false } = {}) {
+/** POST JSON, also from a page that is being left. Resolves to {status, data}; status 0: nothing came back. */
+export async function post(path, body) {
+  const sent = JSON.stringify(body);
   try {
     const response = await fetch(path, {
-      method: "POST", keepalive, body: JSON.stringify(body),
+      method: "POST", body: sent, keepalive: sent.length * 3 < KEEPALIVE,
       headers: { "content-type": "application/json", "x-csrf-token": token() },
     });
     return { status: response.status, data: await response.json() };
@@ -38,12 +40,12 @@ export async function postSurely(path, body, waiting) {
   }
 }
 
-/** Say in `place` why an answer was refused, with the way out: signing in again, or loading the page again. */
+/** Say in `place` why something was refused. Where the session has ended or is another one, `here` leads on, by the sign-in page. */
 export function explain(place, { status, data }, here) {
   const words = data.error ?? "something went wrong";
-  const link = (href, name) => el("a", { href, class: "button quiet" }, name);
-  if (status === 401) place.replaceChildren("You are signed out. Your work is kept in this window. ", link(`/sign-in?next=${encodeURIComponent(here)}`, "Sign in and come back"));
-  else if (status === 403) place.replaceChildren(`${words}. Your work is kept in this window. `, link(here, "Load the page again"));
-  else place.replaceChildren(words);
+  if (status === 401 || status === 403) {
+    const link = el("a", { href: here, class: "button quiet" }, "Load the page again");
+    place.replaceChildren("You are signed out, or signed in anew. Your work is kept in this window. ", link);
+  } else place.replaceChildren(words);
   place.hidden = false;
 }

@@ -1,0 +1,487 @@
+"""The labeling page in a real browser: every task by keyboard, ranking by dragging and by lists, and what must not get lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from labeled import EVIL, WORK, add, answer, lease, project, texts
+from playwright.sync_api import Browser, Page, expect
+from sqlalchemy import func, select
+
+from accordant.apps.studio import blind
+from accordant.feedback import people, progress
+from accordant.feedback.schema import answer as answers
+from accordant.feedback.schema import assignment, draft, event
+from accordant.feedback.tasks import Work
+
+if TYPE_CHECKING:
+    from clock import Clock
+    from conftest import Studio
+
+
+def serious(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
+
+
+def too_wide(page: Page) -> int:
+    """Pixels that would have to be scrolled sideways."""
+    return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+
+
+def begin(studio: Studio, page: Page, number: int, name: str = "Ben") -> int:
+    """Sign in and open the next task; returns its number."""
+    studio.sign_in(page, name)
+    return following(studio, page, number)
+
+
+def following(studio: Studio, page: Page, number: int) -> int:
+    page.goto(f"{studio.url}/projects/{number}/next")
+    expect(page.locator("#keys dt").first).to_be_attached()
+    return int(page.url.rsplit("/", 1)[1])
+
+
+def keys(page: Page, *pressed: str) -> None:
+    for key in pressed:
+        page.keyboard.press(key)
+
+
+def said(studio: Studio, task: int, name: str = "Ben") -> dict[str, Any] | None:
+    """The stored answer, in this labeler's places."""
+    view = progress.task(studio.store, task, studio.people[name].id)
+    return blind.to_places(view.answer, view.display)
+
+
+def count(studio: Studio) -> int:
+    with studio.store.read() as connection:
+        return connection.scalar(select(func.count()).select_from(answers)) or 0
+
+
+def slot(page: Page, rank: str) -> Any:
+    return page.locator(f'.slot[data-rank="{rank}"]')
+
+
+def drag(page: Page, what: Any, to: Any) -> None:
+    start, end = what.bounding_box(), to.bounding_box()
+    page.mouse.move(start["x"] + 15, start["y"] + 15)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 30, start["y"] + 40, steps=2)
+    page.mouse.move(end["x"] + end["width"] - 8, end["y"] + end["height"] - 8, steps=4)
+    page.mouse.up()
+
+
+# --- ranking ---------------------------------------------------------------------------------------------------------
+
+
+def test_rank_by_keyboard_only_and_revise(studio: Studio, page: Page) -> None:
+    number = project(studio.store, "rank", n=2)
+    task = begin(studio, page, number)
+    submit, missing, live = page.locator("#submit"), page.locator("#missing"), page.locator("#announce")
+    expect(submit).to_be_disabled()
+    expect(missing).to_have_text("A, B, C and D have no rank yet.")
+    assert [page.locator(".answer select").nth(k).input_value() for k in range(4)] == [""] * 4, "nothing is ranked at the start"
+    keys(page, "Enter", "Control+Enter")
+    expect(live).to_have_text("A, B, C and D have no rank yet.")
+    assert count(studio) == 0, "an untouched order cannot be sent"
+    keys(page, "=")
+    expect(live).to_have_text("Nothing is placed yet")
+    keys(page, "2")
+    expect(live).to_have_text("A: rank 2. Next: B")
+    keys(page, "1", "=")
+    expect(slot(page, "1").locator(".chip")).to_have_text(["B", "C"])
+    expect(missing).to_have_text("D has no rank yet.")
+    keys(page, "f")
+    expect(live).to_have_text("D: F")
+    expect(submit).to_be_enabled()
+    keys(page, "u")
+    expect(submit).to_be_disabled()
+    expect(missing).to_have_text("D has no rank yet.")
+    keys(page, "f", "Shift+A", "Delete")
+    expect(missing).to_have_text("A has no rank yet.")
+    keys(page, "ArrowLeft", "ArrowRight", "4")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Answer A, rank 4"
+    keys(page, "Enter")
+    page.wait_for_url(lambda url: not url.endswith(f"/tasks/{task}"))
+    expect(page.locator("#toast")).to_have_text("Saved: B = C > A, F: D Change it")
+    assert said(studio, task) == {"groups": [[1, 2], [0]], "rejected": [3]}
+    keys(page, "p")
+    page.wait_for_url(f"**/tasks/{task}")
+    expect(slot(page, "1").locator(".chip")).to_have_text(["B", "C"])
+    expect(page.locator("#state")).to_contain_text("You said: B = C > A, F: D.")
+    keys(page, "Shift+D", "3", "Control+Enter")
+    expect(page.locator("#toast")).to_have_text("Changed: B = C > A > D Change it")
+    assert said(studio, task) == {"groups": [[1, 2], [0], [3]], "rejected": []}
+    assert count(studio) == 2, "what was said before is kept"
+
+
+def test_rank_by_mouse_only(studio: Studio, page: Page) -> None:
+    number = project(studio.store, "rank")
+    task = begin(studio, page, number)
+    card = [page.locator(".answer .chip").nth(k) for k in range(4)]
+    drag(page, card[2], slot(page, "1"))
+    drag(page, card[0], slot(page, "1"))
+    drag(page, card[3], slot(page, "F"))
+    drag(page, card[1], slot(page, "4"))
+    expect(slot(page, "1").locator(".chip")).to_have_text(["A", "C"])
+    expect(page.locator("#submit")).to_be_enabled()
+    drag(page, slot(page, "F").locator(".chip"), slot(page, ""))  # back to where it was
+    expect(page.locator("#missing")).to_have_text("D has no rank yet.")
+    drag(page, slot(page, "").locator(".chip"), page.locator("h1"))  # nowhere: nothing happens
+    expect(slot(page, "").locator(".chip")).to_have_text(["D"])
+    card[3].click()
+    slot(page, "2").get_by_role("button").click()  # without dragging: choose a card, press a rank
+    page.locator("#submit").click()
+    page.wait_for_url(f"**/projects/{number}/next")
+    expect(page.locator("#toast")).to_contain_text("Saved: A = C > D > B")
+    assert said(studio, task) == {"groups": [[0, 2], [3], [1]], "rejected": []}
+
+
+def test_rank_by_lists_only(studio: Studio, page: Page) -> None:
+    number = project(studio.store, "rank")
+    task = begin(studio, page, number)
+    for letter, rank in zip("ABCD", ("3", "F", "1", "1"), strict=True):
+        expect(page.locator("#submit")).to_be_disabled()
+        page.get_by_label(f"Rank of answer {letter}").select_option(rank)
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_url(f"**/projects/{number}/next")
+    assert said(studio, task) == {"groups": [[2, 3], [0]], "rejected": [1]}
+
+
+def test_rank_by_touch_at_phone_width(studio: Studio, browser: Browser) -> None:
+    number = project(studio.store, "rank")
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    task = begin(studio, page, number)
+    touch = context.new_cdp_session(page)
+    for place, rank in enumerate(("2", "1", "F", "3")):
+        chip = slot(page, "").locator(".chip").first
+        start, end = chip.bounding_box(), slot(page, rank).bounding_box()
+        assert start is not None
+        assert start["height"] >= 40
+        spots = [
+            (start["x"] + 20, start["y"] + 20),
+            (start["x"] + 40, start["y"] + 40),
+            (end["x"] + 20, end["y"] + end["height"] - 5),
+        ]
+        for kind, (x, y) in zip(("touchStart", "touchMove", "touchMove"), spots, strict=True):
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        expect(slot(page, rank).locator(".chip")).to_have_text(["ABCD"[place]])
+    assert too_wide(page) <= 0
+    page.locator("#submit").tap()
+    page.wait_for_url(f"**/projects/{number}/next")
+    assert said(studio, task) == {"groups": [[1], [0], [3]], "rejected": [2]}
+    context.close()
+
+
+# --- every other task, by keyboard -----------------------------------------------------------------------------------
+
+TYPED = {
+    "pair": (["ArrowLeft", "ArrowLeft", "7", "Enter"], {"better": 1, "grade": "slightly"}, "B slightly better"),
+    "likert": (["4", "ArrowDown", "0", "3", "1", "2", "5", "4", "Enter"], None, "quality 4"),
+    "thumb": (["ArrowDown", "ArrowUp", "Enter"], {"up": True}, "thumb up"),
+    "demonstration": (["S", "h", "Enter", "s", "Control+Enter"], {"text": "Sh\ns"}, "Sh s"),
+    "red_team": (["n", "?", "Control+Enter"], {"text": "n?"}, "n?"),
+    "vet": (["e", "a", "Enter"], {"verdict": "accept"}, "accepted"),
+}
+"""Keys, the answer that they give (of likert: see the test), and its words."""
+
+
+def test_every_other_task_by_keyboard_only_and_within_reach_of_everybody(studio: Studio, page: Page) -> None:
+    number = project(studio.store, "rank", *TYPED)
+    begin(studio, page, number)
+    for kind in ("rank", *TYPED):
+        task = following(studio, page, number)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            assert serious(page) == [], (kind, scheme)
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert too_wide(page) <= 0, kind
+        page.set_viewport_size({"width": 1280, "height": 900})
+        if kind == "rank":
+            keys(page, "1", "2", "3", "4", "Enter")
+            expect(page.locator("#toast")).to_contain_text("Saved: A > B > C > D")
+        else:
+            expect(page.locator("#submit")).to_be_disabled()
+            pressed, payload, words = TYPED[kind]
+            keys(page, *pressed)
+            page.wait_for_url(lambda url, task=task: not url.endswith(f"/tasks/{task}"))
+            expect(page.locator("#toast")).to_contain_text(f"Saved: {words}")
+            wanted = payload or {"scores": dict(zip(blind_attributes(studio, task), (4, 5, None, 3, 1, 2, 5), strict=True))}
+            assert kind == "likert" or said(studio, task) == wanted
+            if kind == "likert":
+                # quality 4; the mark goes on to relevance and is moved down: helpfulness does not apply; the rest in order,
+                # and relevance, which was passed over, at the end
+                assert list(said(studio, task)["scores"].values()) == [4, 4, None, 3, 1, 2, 5]  # type: ignore[index]
+        page.wait_for_load_state()
+    expect(page.get_by_role("heading", name="No task for you right now")).to_be_visible()
+    for path in ("/", f"/projects/{number}/next", f"/projects/{number}/mine", f"/projects/{number}/guidelines"):
+        page.goto(f"{studio.url}{path}")
+        page.set_viewport_size({"width": 390, "height": 844})
+        assert too_wide(page) <= 0, path
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert serious(page) == [], (path, scheme)
+
+
+def blind_attributes(studio: Studio, task: int) -> tuple[str, ...]:
+    return progress.task(studio.store, task, studio.people["Ben"].id).attributes
+
+
+def test_a_pair_by_mouse_and_what_cannot_be_judged(studio: Studio, page: Page) -> None:
+    number = project(studio.store, "pair", n=3)
+    task = begin(studio, page, number)
+    page.get_by_label("A negligibly better").click()
+    page.get_by_label("Both bad").click()
+    page.locator("#submit").click()
+    expect(page.locator("#toast")).to_contain_text("Saved: both bad")
+    assert said(studio, task) == {"both_bad": True}
+    task = following(studio, page, number)
+    keys(page, "=", "c", "Escape")
+    expect(page.locator("#submit")).to_be_enabled()
+    keys(page, "c")
+    page.keyboard.type("in Finnish")
+    keys(page, "Enter")
+    expect(page.get_by_text("You cannot judge these: in Finnish")).to_be_visible()
+    keys(page, "u")
+    expect(page.get_by_text("You cannot judge these")).to_be_hidden()
+    expect(page.get_by_label("Tie")).to_be_checked()
+    page.get_by_role("button", name="I cannot judge these").click()
+    page.get_by_role("button", name="I lack the knowledge").click()
+    page.get_by_text("Add a comment").click()
+    page.get_by_label("Comment (optional)").fill("it is about law")
+    keys(page, "Control+Enter")
+    expect(page.locator("#toast")).to_contain_text("Saved: cannot judge: I lack the knowledge")
+    assert said(studio, task) == {"cannot_judge": "I lack the knowledge", "comment": "it is about law"}
+
+
+def test_a_row_is_edited_or_rejected(studio: Studio, page: Page) -> None:
+    number = project(studio.store, "vet", n=2)
+    task = begin(studio, page, number)
+    assert page.locator("#form textarea").first.input_value() == "What is 2 + 2?", "the fields are in the row's order"
+    expect(page.get_by_label("Accept with my changes")).to_be_disabled()
+    keys(page, "a")
+    page.get_by_label("completion").fill("Four.")
+    expect(page.get_by_label("Accept with my changes")).to_be_checked()
+    expect(page.get_by_label("Accept as it is")).to_be_disabled()
+    page.get_by_label("tags").fill('["sum",')
+    expect(page.locator("#missing")).to_have_text("Not JSON: tags.")
+    expect(page.locator("#submit")).to_be_disabled()
+    page.get_by_label("tags").fill('["sum"]')
+    keys(page, "Control+Enter")
+    expect(page.locator("#toast")).to_contain_text("Saved: edited")
+    assert said(studio, task) == {
+        "verdict": "edit", "row": {"prompt": "What is 2 + 2?", "completion": "Four.", "tags": ["sum"]},
+    }  # fmt: skip
+    task = following(studio, page, number)
+    page.get_by_label("completion").fill("Six.")
+    page.get_by_role("button", name="Take my changes back").click()
+    assert page.get_by_label("completion").input_value() == "Five."
+    keys(page, "Escape", "r")
+    expect(page.locator("#missing")).to_have_text("Say why it is rejected.")
+    page.keyboard.type("wrong")
+    keys(page, "Control+Enter")
+    expect(page.locator("#toast")).to_contain_text("Saved: rejected: wrong")
+
+
+def test_the_way_around_by_keys(studio: Studio, page: Page) -> None:
+    """Skipping, the guidelines, previous and next, and keys that are turned off."""
+    number = project(studio.store, "thumb", n=4, guidelines=f"Be fair.\n\n{EVIL}")
+    first = begin(studio, page, number)
+    for key in ("g", "?"):
+        keys(page, key)
+        expect(page.get_by_role("dialog", name="Guidelines")).to_contain_text(EVIL)
+        assert serious(page) == []
+        keys(page, "Escape")
+        expect(page.get_by_role("dialog", name="Guidelines")).to_be_hidden()
+    keys(page, "s", "Escape", "s", "Enter")  # an empty reason skips nothing
+    expect(page.get_by_role("dialog", name="Why do you skip this task?")).to_be_visible()
+    page.keyboard.type("twice the same")
+    keys(page, "Enter")
+    expect(page.locator("#toast")).to_contain_text("Skipped.")
+    with studio.store.read() as connection:
+        assert connection.scalars(select(event.c.what).where(event.c.kind == "skip")).one()["reason"] == "twice the same"
+    done = []
+    for _ in range(2):
+        done.append(following(studio, page, number))
+        keys(page, "ArrowUp", "Enter")
+        expect(page.locator("#toast")).to_contain_text("Saved")
+    assert first not in done
+    last = int(page.url.rsplit("/", 1)[1])
+    for key, there in (("p", done[1]), ("p", done[0]), ("n", done[1]), ("n", last)):
+        keys(page, key)
+        page.wait_for_url(f"**/tasks/{there}")
+        expect(page.locator("#keys dt").first).to_be_attached()
+    page.get_by_text("Keys", exact=True).click()
+    page.get_by_label("Use single keys").uncheck()
+    page.reload()
+    keys(page, "ArrowUp")
+    expect(page.locator("#submit")).to_be_disabled()
+    page.get_by_label("Good").click()
+    keys(page, "Control+Enter")
+    expect(page.get_by_role("heading", name="No task for you right now")).to_be_visible()
+
+
+# --- nothing gets lost -----------------------------------------------------------------------------------------------
+
+
+def test_a_draft_is_there_again_after_a_reload_and_after_leaving_at_once(studio: Studio, page: Page) -> None:
+    number = project(studio.store, "rank", "demonstration")
+    task = begin(studio, page, number)
+    keys(page, "3", "f")
+    expect(page.locator("#kept")).to_have_text("Draft saved.")
+    page.reload()
+    expect(page.locator("#missing")).to_have_text("C and D have no rank yet.")
+    expect(slot(page, "3").locator(".chip")).to_have_text(["A"])
+    keys(page, "1")  # the first one that has no rank is marked
+    page.goto(f"{studio.url}/me")  # at once: the draft leaves with the page
+    following(studio, page, number)
+    expect(slot(page, "1").locator(".chip")).to_have_text(["C"])
+    keys(page, "1", "Enter")
+    expect(page.locator("#toast")).to_contain_text("Saved: C = D > A, F: B")
+    assert said(studio, task) == {"groups": [[2, 3], [0]], "rejected": [1]}
+    with studio.store.read() as connection:
+        assert connection.scalars(select(draft.c.assignment_id).where(draft.c.assignment_id == task)).all() == []
+
+
+def test_without_a_connection_nothing_is_lost_and_it_is_sent_once(studio: Studio, page: Page) -> None:
+    number = project(studio.store, "demonstration", "thumb")
+    task = begin(studio, page, number)
+    page.context.set_offline(True)
+    page.keyboard.type("Every word stays.")
+    expect(page.locator("#kept")).to_contain_text("your work is kept in this window")
+    page.locator("#submit").dblclick()
+    expect(page.locator("#trouble")).to_contain_text("No connection: nothing is lost. Trying again")
+    expect(page.get_by_label("Your answer")).to_have_value("Every word stays.")
+    page.context.set_offline(False)
+    expect(page.locator("#toast")).to_contain_text("Saved: Every word stays.")
+    assert said(studio, task) == {"text": "Every word stays."}
+    assert count(studio) == 1
+    lost: list[str] = []
+
+    def swallow(route: Any) -> None:
+        lost.append(route.request.post_data)
+        if len(lost) == 1:
+            route.fetch()  # it arrives, but its answer does not
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/answer", swallow)
+    keys(page, "ArrowUp", "Enter")
+    expect(page.get_by_role("heading", name="No task for you right now")).to_be_visible()
+    assert len(lost) == 2
+    assert lost[0] == lost[1]
+    assert count(studio) == 2, "the second try is known by its id"
+
+
+def test_a_session_that_ended_costs_no_word(studio: Studio, page: Page) -> None:
+    number = project(studio.store, "red_team")
+    task = begin(studio, page, number)
+    page.context.clear_cookies()
+    page.keyboard.type("What if I ask twice?")
+    page.locator("#submit").click()
+    expect(page.locator("#trouble")).to_contain_text("You are signed out, or signed in anew. Your work is kept")
+    page.get_by_role("link", name="Load the page again").click()
+    page.get_by_label("Name").fill("Ben")
+    page.get_by_label("Password").fill("long enough")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"**/tasks/{task}")
+    expect(page.get_by_label("Your prompt")).to_have_value("What if I ask twice?")
+    token = page.locator('meta[name="csrf"]')
+    token.evaluate("node => { node.content = 'old'; }")
+    keys(page, "Control+Enter")
+    expect(page.locator("#trouble")).to_contain_text("signed in anew")
+    page.get_by_role("link", name="Load the page again").click()
+    expect(page.get_by_label("Your prompt")).to_have_value("What if I ask twice?")
+    keys(page, "Control+Enter")
+    expect(page.locator("#toast")).to_contain_text("Saved: What if I ask twice?")
+
+
+def test_a_lease_that_ran_out_and_a_break_are_said(studio: Studio, page: Page, clock: Clock) -> None:
+    number = project(studio.store, "thumb", n=2, overlap=1)
+    studio.sign_in(page, "Ben")
+    page.clock.install()
+    task = following(studio, page, number)
+    page.clock.run_for(3_000)
+    expect(page.locator("#spent")).to_have_text("0:03")
+    page.evaluate("sessionStorage.setItem('worked', JSON.stringify({ms: 45 * 60000 - 2500, last: Date.now()}))")
+    expect(page.locator("#rest")).to_be_hidden()
+    page.clock.run_for(4_000)
+    expect(page.locator("#rest")).to_contain_text("You have worked for 45 minutes")
+    page.get_by_role("button", name="Go on").click()
+    page.clock.run_for(2_000)
+    expect(page.locator("#rest")).to_be_hidden()
+    expect(page.locator("#state")).to_be_hidden()
+    clock.minutes(31)
+    for _ in range(2):  # somebody else gets both
+        answer(studio.store, lease(studio.store, number, studio.people["Cleo"].id), studio.people["Cleo"].id, {"up": True})
+    page.clock.run_for(31 * 60_000)
+    expect(page.locator("#state")).to_contain_text("Your time for this task has run out")
+    assert page.locator("#spent").inner_text().startswith("2:"), "time without a key or a movement does not count"
+    keys(page, "ArrowDown", "Enter")
+    page.wait_for_url(f"**/projects/{number}/next")
+    expect(page.locator("#toast")).to_contain_text("Kept, but set aside, since its place had gone to somebody else: thumb down")
+    with studio.store.read() as connection:
+        assert connection.scalar(select(assignment.c.state).where(assignment.c.id == task)) == "surplus"
+
+
+# --- care ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_warning_comes_before_the_text(studio: Studio, page: Page) -> None:
+    number = project(studio.store)
+    bad = Work("thumb", "q", WORK["thumb"].completions, warning="violence")
+    add(studio.store, number, bad, bad, bad)
+    task = begin(studio, page, number)
+    assert page.locator("#shown").evaluate("node => getComputedStyle(node).filter") != "none"
+    assert page.locator("#shown").evaluate("node => node.inert")
+    keys(page, "ArrowUp", "Enter")
+    assert count(studio) == 0, "what was not seen is not judged"
+    assert serious(page) == []
+    keys(page, "v")
+    assert page.locator("#shown").evaluate("node => getComputedStyle(node).filter") == "none"
+    keys(page, "ArrowUp", "Enter")
+    expect(page.locator("#toast")).to_contain_text("Saved: thumb up")
+    assert said(studio, task) == {"up": True}
+    page.locator("#warned").get_by_role("button", name="Skip").click()
+    page.get_by_role("button", name="I would rather not").click()
+    expect(page.locator("#toast")).to_contain_text("Skipped.")
+    page.get_by_role("button", name="Do not give me such tasks").click()
+    expect(page.get_by_role("heading", name="No task for you right now")).to_be_visible()
+    expect(page.locator("#toast")).to_contain_text("You will get no more such tasks.")
+    found = people.known(studio.store, studio.people["Ben"].id)
+    assert found is not None
+    assert found[0].declines == ("violence",)
+
+
+def test_texts_are_text_and_run_in_their_own_direction(studio: Studio, page: Page) -> None:
+    number = project(studio.store)
+    add(studio.store, number, Work("rank", EVIL, texts(EVIL, "שלום עולם", "two\n\n    lines"), criterion=EVIL))
+    add(studio.store, number, Work("vet", EVIL, row={EVIL: EVIL}))
+    begin(studio, page, number)
+    expect(page.locator(".given .text")).to_have_text(EVIL)
+    shown = {one.inner_text(): one for one in page.locator(".answer .text").all()}
+    assert set(shown) == {EVIL, "שלום עולם", "two\n\n    lines"}
+    assert shown["שלום עולם"].evaluate("node => getComputedStyle(node).direction") == "rtl"
+    assert shown[EVIL].evaluate("node => getComputedStyle(node).direction") == "ltr"
+    keys(page, "1", "2", "f", "Enter")
+    expect(page.get_by_label(EVIL)).to_have_value(EVIL)
+    assert page.locator("img[src=x]").count() == 0
+    assert "broken" not in page.title()
+
+
+@pytest.mark.parametrize("k", [2, 26])
+def test_any_number_of_answers_fits_a_phone(studio: Studio, page: Page, k: int) -> None:
+    number = project(studio.store)
+    many = tuple(texts(f"answer {place} " + "word " * 30)[0] for place in range(k))
+    add(studio.store, number, Work("rank", "q", many))
+    page.set_viewport_size({"width": 390, "height": 844})
+    task = begin(studio, page, number)
+    assert too_wide(page) <= 0
+    assert serious(page) == []
+    keys(page, *(["0" if k > 9 else "1"] * k), "Enter")
+    page.wait_for_url(f"**/projects/{number}/next")
+    assert said(studio, task) == {"groups": [list(range(k))], "rejected": []}
