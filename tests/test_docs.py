@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 import accordant.pipeline.run as pipeline_run
 import test_every_algorithm as contract
-from accordant import algos, cli, cli_data, stages
+from accordant import algos, cli, cli_data, cli_studio, stages
 from accordant.config import build, parse_overrides, read_yaml
 from accordant.data.rows import read, write_jsonl
 from accordant.data.sources import SOURCES
@@ -148,17 +148,23 @@ def run(command: str) -> Any:
     return CliRunner().invoke(cli.app, shlex.split(command, comments=True)[1:], catch_exceptions=True)
 
 
-def parse_data(command: str) -> None:
-    """Options and arguments of an `accordant data ...`, which is not run: its files are only in the page."""
-    group: Any = typer.main.get_command(cli_data.app)
-    _, _, name, *words = shlex.split(command, comments=True)
-    group.commands[name].make_context(name, words)
+GROUPS = {"data": cli_data.app, "studio": cli_studio.app}
+
+
+def parse_group(command: str) -> None:
+    """Options and arguments of an `accordant data ...` or `studio ...`, which is not run: its files are only in the page."""
+    _, of, *words = shlex.split(command, comments=True)
+    group: Any = typer.main.get_command(GROUPS[of])
+    if words and not words[0].startswith("-"):
+        group.commands[words[0]].make_context(words[0], words[1:])
+    else:
+        group.make_context(of, words)
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_every_command_parses(page: str, command: str, dry: list[Spec]) -> None:
-    if command.startswith("accordant data "):
-        parse_data(command)
+    if command.split()[1] in GROUPS:
+        parse_group(command)
         return
     result = run(command)
     if result.exit_code == 2 and len(command.split()) == 2:
@@ -183,11 +189,17 @@ def test_a_wrong_command_is_found(wrong: str) -> None:
     assert run(wrong).exception is not None
 
 
-@pytest.mark.parametrize("wrong", ["convrt a.jsonl b.jsonl --to pairs", "convert a.jsonl --to pairs", "check a.jsonl --stric",
-                                   "split a.jsonl --out b --seed x", "show a.jsonl --model m --turns first"])  # fmt: skip
-def test_a_wrong_data_command_is_found(wrong: str) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "data convrt a.jsonl b.jsonl --to pairs", "data convert a.jsonl --to pairs", "data check a.jsonl --stric",
+        "data split a.jsonl --out b --seed x", "data show a.jsonl --model m --turns first", "studio exprt --project p --out o",
+        "studio export --project p", "studio --prt 3", "studio --port x", "studio ai --project p --name n --limit x",
+    ],
+)  # fmt: skip
+def test_a_wrong_command_of_a_group_is_found(wrong: str) -> None:
     with pytest.raises(Exception) as error:
-        parse_data(f"accordant data {wrong}")
+        parse_group(f"accordant {wrong}")
     assert type(error.value).__name__ in ("KeyError", "MissingParameter", "NoSuchOption", "BadParameter", "UsageError")
 
 

@@ -62,7 +62,7 @@ def test_a_trunk_that_does_more_with_the_same_parts_falls_back(tmp_path: Path, t
     """As Granite does, whose layers have Llama's parts and factors between them."""
     model = _classifier("llama", {}, tmp_path, tokenizer)
     trunk: Any = trunk_of(model.module)
-    trunk.layers[0].mlp.register_forward_hook(lambda _module, _given, out: 0.5 * out)
+    trunk.layers[0].register_forward_hook(lambda _module, _given, out: 0.5 * out)
     assert is_lean(trunk)
     assert shares_prompts(model, token_pairs())
     assert model.sharing == "ragged"

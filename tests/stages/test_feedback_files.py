@@ -23,6 +23,7 @@ from accordant.feedback.store import Store
 from accordant.feedback.tasks import Text, Work
 from accordant.stages.feedback_files import write
 from accordant.types import MADE, Chat, Message, Pair, Prompt, Ranking, Rating, Thumb, UserError
+from clock import Clock
 
 ABC = tuple(map(Text, ("a", "b", "c")))
 TURNS = (Message("user", "talk"),)
@@ -316,6 +317,18 @@ def test_gold_and_ai_are_left_out_unless_asked(store: Store, tmp_path: Path) -> 
     assert {row.labeler for row in read(tmp_path / "eachjsonl/thumbs.jsonl", Thumb)} == {"Ana"}
     assert write(store, number, tmp_path / "ai", ai=True)["thumbs"] >= 1
     assert write(store, number, tmp_path / "people") == {"thumbs": 1}
+
+
+def test_answers_that_came_too_late_are_left_out_unless_asked(store: Store, clock: Clock, tmp_path: Path) -> None:
+    number = project(store, Work("thumb", "q", ABC[:1]), overlap=1)
+    late, ana = person(store, "Late"), person(store, "Ana")
+    task = next_task(store, number, late)
+    assert task is not None
+    clock.minutes(60)
+    judge(store, number, ana, plainly)
+    submit(store, task.assignment_id, late, {"up": False}, "late", 1)
+    assert write(store, number, tmp_path / "out") == {"thumbs": 1}
+    assert write(store, number, tmp_path / "all", surplus=True) == {"thumbs": 2}
 
 
 def test_what_labelers_say_together_and_the_word_of_an_admin(store: Store, tmp_path: Path) -> None:

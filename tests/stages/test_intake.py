@@ -144,6 +144,8 @@ def test_a_row_to_vet_is_kept_as_it_is(write: Any) -> None:
         ({"prompt": "q", "prioriti": 3}, "did you mean 'priority'?"),
         ({"prompt": "q\0"}, "U+0000"),
         ({"prompt": "q", "completions": ["a", {"text": "b", "sampling": {"x": ["\0"]}}]}, "U+0000"),
+        ({"prompt": "q", "completions": ["a", {"text": "b", "sampling": {"\0": 1}}]}, "U+0000"),
+        ({"text": "q", "\0": 1, "task": "vet"}, "U+0000"),
         ({"prompt": "q", "examples": []}, "`examples` is empty"),
         ({"prompt": "q", "examples": ["a"]}, "`examples[0]` must be"),
         ({"prompt": "q", "examples": [{"prompt": "a"}]}, "`completion` is missing"),

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, Row, func, or_, select
 
 from accordant.feedback.answers import prompt_of
 from accordant.feedback.assignment import open_to, places
@@ -28,6 +28,7 @@ _DONE = ("submitted", "surplus")
 _LAST = 20  # answers whose median time tells how long the rest will take
 _RECENT = 500  # answers that a tie rate is counted over
 _COMPARED = 20  # comparisons below which a tie rate says nothing
+_MANY = 0.3  # of the comparisons: fewer ties are nobody's business
 
 
 @dataclass(frozen=True)
@@ -143,10 +144,10 @@ def task(store: Store, assignment_id: int, labeler_id: int) -> TaskView:
 
 def history(store: Store, project_id: int, labeler_id: int, *, limit: int = 50, offset: int = 0) -> tuple[Answered, ...]:
     """A labeler's own answers to a project, the newest first, as they stand after their last revision."""
-    last = _last_revisions(_own(project_id, labeler_id))
     query = (
         select(answer, assignment.c.display, assignment.c.state, item.c.task, prompt.c.content)
-        .select_from(_with_items(last).join(prompt, prompt.c.id == item.c.prompt_id))
+        .select_from(answer.join(assignment).join(item).join(prompt, prompt.c.id == item.c.prompt_id))
+        .where(_newest(), *_own(project_id, labeler_id))
         .order_by(answer.c.id.desc()).limit(limit).offset(offset)
     )  # fmt: skip
     with store.read() as connection:
@@ -245,7 +246,6 @@ def _left(connection: Connection, plan: Row[Any], person: Person, now: int) -> i
 def _taken(plan: Row[Any], person: Person) -> Any:
     """Items that lack answers, and whose last places others hold by a lease."""
     mine = select(assignment.c.id).where(assignment.c.item_id == item.c.id, assignment.c.labeler_id == person.id)
-
     return select(item.c.id).join(prompt).where(
         item.c.project_id == plan.id, item.c.halted.is_(None), item.c.gold.is_(None), ~mine.exists(),
         places("submitted") < plan.overlap, places("submitted", "leased") >= plan.overlap,
@@ -278,19 +278,12 @@ def _project(connection: Connection, project_id: int) -> Row[Any]:
     return row
 
 
-def _last_revisions(where: Iterable[Any]) -> Any:
-    return (
-        select(answer.c.assignment_id, func.max(answer.c.revision).label("revision"))
-        .select_from(answer.join(assignment).join(item)).where(*where)
-        .group_by(answer.c.assignment_id).subquery()
-    )  # fmt: skip
-
-
-def _with_items(last: Any) -> Any:
-    newest = and_(answer.c.assignment_id == last.c.assignment_id, answer.c.revision == last.c.revision)
-    return last.join(answer, newest).join(assignment, assignment.c.id == answer.c.assignment_id).join(
-        item, item.c.id == assignment.c.item_id
-    )  # fmt: skip
+def _newest() -> Any:
+    """Answers that no later revision of the same task follows."""
+    later = answer.alias("later")
+    return ~select(later.c.id).where(
+        later.c.assignment_id == answer.c.assignment_id, later.c.revision > answer.c.revision
+    ).exists()  # fmt: skip
 
 
 def _last_words(content: Any) -> str:
@@ -305,12 +298,12 @@ def _about_ties(connection: Connection, project_id: int, labeler_id: int) -> str
     """A word to somebody who finds far more ties than the other people do; a small excess is left alone."""
     in_project = (item.c.project_id == project_id, assignment.c.state.in_(_DONE), item.c.task.in_(("rank", "pair")))
     mine, n = _ties(connection, *in_project, assignment.c.labeler_id == labeler_id)
-    theirs, rest = _ties(connection, *in_project, assignment.c.labeler_id != labeler_id)
-    if n < _COMPARED or rest < _COMPARED:
+    if n < _COMPARED or mine < _MANY * n:
         return ""
+    theirs, rest = _ties(connection, *in_project, assignment.c.labeler_id != labeler_id)
     usual = (theirs + 1) / (rest + 2)
-    far = max(0.3, 2 * usual)
-    if far > 1 or not too_often(mine, n, usual, at_least=far).raised:
+    far = max(_MANY, 2 * usual)
+    if rest < _COMPARED or far > 1 or not too_often(mine, n, usual, at_least=far).raised:
         return ""
     return (
         f"{mine / n:.0%} of your comparisons are ties; the other labelers tie {theirs / rest:.0%} of theirs. Ties are welcome "
@@ -320,8 +313,8 @@ def _about_ties(connection: Connection, project_id: int, labeler_id: int) -> str
 
 def _ties(connection: Connection, *where: Any) -> tuple[int, int]:
     """Ties and comparisons in the newest answers of people."""
-    people = _with_items(_last_revisions(where)).join(labeler, labeler.c.id == assignment.c.labeler_id)
-    query = select(answer.c.payload).select_from(people).where(labeler.c.kind == "human")
+    people = answer.join(assignment).join(item).join(labeler, labeler.c.id == assignment.c.labeler_id)
+    query = select(answer.c.payload).select_from(people).where(_newest(), labeler.c.kind == "human", *where)
     recent = connection.scalars(query.order_by(answer.c.id.desc()).limit(_RECENT))
     counts = [_ties_of(payload) for payload in recent]
     return sum(ties for ties, _ in counts), sum(pairs for _, pairs in counts)

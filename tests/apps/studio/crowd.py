@@ -31,7 +31,7 @@ def say(task: str, display: Sequence[int], turned: bool, number: int) -> dict[st
 def answer_all(store: Store, project_id: int, people: Sequence[int], contrary: Sequence[int] = (), most: int = 1000) -> int:
     """Everybody answers what they are given, in turn; returns the number of answers."""
     with store.read() as connection:
-        kinds = dict(connection.execute(select(item.c.id, item.c.task).where(item.c.project_id == project_id)).tuples().all())
+        kinds = {row.id: row.task for row in connection.execute(select(item).where(item.c.project_id == project_id))}
     count, going = 0, list(people)
     while going and count < most:
         for who in tuple(going):

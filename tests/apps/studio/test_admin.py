@@ -7,6 +7,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,25 +143,23 @@ def test_a_project_is_made_as_the_form_says(studio: Studio, ada: Client) -> None
     assert ">Fruit</a>" in ada.get("/admin").text
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "words"),
-    [
-        ("name", " ", "a project needs a name"), ("name", "n\0", "U+0000"), ("overlap", "0", "overlap is 0"),
-        ("overlap", "two", "answers per item is 'two': give a number"), ("overlap", "1.5", "1.5: give a whole number"),
-        ("overlap", "nan", "'nan': give a number"), ("overlap", "", "'': give a number"),
-        ("gold_share", "101", "101 %: give 0 to 100"),
-        ("random_share", "-1", "-1 %"), ("lease_minutes", "inf", "'inf'"), ("lease_minutes", "0", "0 minutes"),
-        ("order_by", "luck", "'luck': give random, priority or least_answered"), ("attributes", "a\na", "a name of its own"),
-        ("attributes", " \n", "give at least one"),
-    ],
-)  # fmt: skip
-def test_a_project_that_is_wrong_is_not_made_and_the_form_keeps_what_was_typed(
-    studio: Studio, ada: Client, field: str, value: str, words: str
-) -> None:
+WRONG_PROJECTS: list[Any] = [
+    ("name", " ", "a project needs a name"), ("name", "n\0", "U+0000"), ("overlap", "0", "overlap is 0"),
+    ("overlap", "two", "answers per item is 'two': give a number"), ("overlap", "1.5", "1.5: give a whole number"),
+    ("overlap", "nan", "'nan': give a number"), ("overlap", "", "'': give a number"),
+    ("gold_share", "101", "101 %: give 0 to 100"),
+    ("random_share", "-1", "-1 %"), ("lease_minutes", "inf", "'inf'"), ("lease_minutes", "0", "0 minutes"),
+    ("order_by", "luck", "'luck': give random, priority or least_answered"), ("attributes", "a\na", "a name of its own"),
+    ("attributes", " \n", "give at least one"),
+]  # fmt: skip
+
+
+def test_a_project_that_is_wrong_is_not_made_and_the_form_keeps_what_was_typed(studio: Studio, ada: Client) -> None:
     ada.get("/admin")
-    response = ada.post("/admin/projects", PROJECT | {"guidelines": "Keep <me>."} | {field: value})
-    assert words in alert(response)
-    assert "Keep &lt;me&gt;." in response.text
+    for field, value, words in WRONG_PROJECTS:
+        response = ada.post("/admin/projects", PROJECT | {"guidelines": "Keep <me>."} | {field: value})
+        assert words in alert(response), (field, value)
+        assert "Keep &lt;me&gt;." in response.text
     assert overview.projects(studio.store) == []
 
 
@@ -218,29 +217,27 @@ def test_a_file_is_put_in_whole(studio: Studio, ada: Client) -> None:
     assert inspection.one_item(studio.store, 1, ids(studio)[-1]).task == "thumb"
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("rows.jsonl", json.dumps(ROWS[0]) + '\n{"prompt": "x", "completions": ["only one"]}\n', "rows.jsonl:2"),
-        ("rows.jsonl", json.dumps(ROWS[0]) + "\n{not json\n", "rows.jsonl:2"),
-        ("rows.json", "[1]", "rows.json"),
-        ("rows.jsonl", "", "rows.jsonl"),
-        ("rows.parquet", "this is no parquet", "rows.parquet"),
-        ("rows.jsonl", b"\xff\xfe\x00", "rows.jsonl"),
-        ("rows.exe", "x", "rows.exe cannot be read: give a file that ends in .jsonl"),
-        ("..", "x", "give a file that ends in"),
-        ("", "", "choose a file"),
-    ],
-)
-def test_a_bad_file_is_named_with_its_line_and_adds_nothing(
-    studio: Studio, ada: Client, name: str, content: str | bytes, words: str
-) -> None:
+BAD_FILES: list[Any] = [
+    ("rows.jsonl", json.dumps(ROWS[0]) + '\n{"prompt": "x", "completions": ["only one"]}\n', "rows.jsonl:2"),
+    ("rows.jsonl", json.dumps(ROWS[0]) + "\n{not json\n", "rows.jsonl:2"),
+    ("rows.json", "[1]", "rows.json"),
+    ("rows.jsonl", "", "rows.jsonl"),
+    ("rows.parquet", "this is no parquet", "rows.parquet"),
+    ("rows.jsonl", b"\xff\xfe\x00", "rows.jsonl"),
+    ("rows.exe", "x", "rows.exe cannot be read: give a file that ends in .jsonl"),
+    ("..", "x", "give a file that ends in"),
+    ("", "", "choose a file"),
+]
+
+
+def test_a_bad_file_is_named_with_its_line_and_adds_nothing(studio: Studio, ada: Client) -> None:
     labeled.project(studio.store)
-    response = upload(ada, name, content, criterion="keep this")
-    assert words in alert(response)
-    assert "/tmp" not in response.text, "the message names the file and not where it lay"
-    assert 'value="keep this"' in response.text
-    assert ids(studio) == []
+    for name, content, words in BAD_FILES:
+        response = upload(ada, name, content, criterion="keep this")
+        assert words in alert(response), (name, content)
+        assert "/tmp" not in response.text, "the message names the file and not where it lay"
+        assert 'value="keep this"' in response.text
+        assert ids(studio) == []
 
 
 def test_a_task_that_is_none_and_no_file_at_all_are_refused(studio: Studio, ada: Client) -> None:
@@ -251,7 +248,7 @@ def test_a_task_that_is_none_and_no_file_at_all_are_refused(studio: Studio, ada:
 
 def unzipped(response: httpx.Response) -> dict[str, bytes]:
     assert response.status_code == 200, response.text
-    assert response.headers["content-disposition"].startswith("attachment; filename=")
+    assert response.headers["content-disposition"].startswith("attachment; filename*=")
     with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
         return {name.partition("/")[2]: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
 
@@ -270,7 +267,9 @@ def unzipped(response: httpx.Response) -> dict[str, bytes]:
 def test_a_download_is_what_the_exporter_writes(
     studio: Studio, ada: Client, tmp_path: Path, query: str, options: dict[str, Any]
 ) -> None:
-    number = labeled.project(studio.store, "rank", "pair", n=5)
+    number = labeled.project(studio.store)
+    for i in range(4):
+        labeled.add(studio.store, number, *(replace(labeled.WORK[task], prompt=f"Question {i}") for task in ("rank", "pair")))
     robot = people.add_ai(studio.store, "judge").id
     answer_all(studio.store, number, [studio.people[name].id for name in ("Ben", "Cleo")] + [robot], [robot])
     feedback_files.write(studio.store, number, tmp_path / "out", **options)
@@ -294,18 +293,18 @@ def test_gold_is_in_no_export(studio: Studio, ada: Client) -> None:
         assert b"golden" not in b"".join(unzipped(ada.get(f"{HERE}/export?{query}")).values()), query
 
 
-@pytest.mark.parametrize(
-    ("query", "words"),
-    [
-        ("", "none gives a row"), ("shape=x", "the shape is 'x'"), ("test=150", "150 %"), ("seed=1.5", "give a whole number"),
-        ("margins=huge", "the margins"), ("test=0", "test"), ("ai=yes&form=csv", "the format is 'csv'"),
-    ],
-)  # fmt: skip
-def test_an_export_that_cannot_be_is_explained(studio: Studio, ada: Client, query: str, words: str) -> None:
+WRONG_EXPORTS: list[Any] = [
+    ("shape=x", "the shape is 'x'"), ("test=150", "150 %"), ("seed=1.5", "give a whole number"),
+    ("margins=huge", "the margins"), ("test=0", "test"), ("ai=yes&form=csv", "the format is 'csv'"),
+]  # fmt: skip
+
+
+def test_an_export_that_cannot_be_is_explained(studio: Studio, ada: Client) -> None:
     number = labeled.project(studio.store, "pair")
-    if query:
-        answer_all(studio.store, number, [studio.people["Ben"].id])
-    assert words in alert(ada.get(f"{HERE}/export?{query}"))
+    assert "none gives a row" in alert(ada.get(f"{HERE}/export"))
+    answer_all(studio.store, number, [studio.people["Ben"].id])
+    for query, words in WRONG_EXPORTS:
+        assert words in alert(ada.get(f"{HERE}/export?{query}")), query
 
 
 def test_an_export_leaves_nothing_behind(studio: Studio, ada: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,7 +353,7 @@ RANKED = {"rank-1": "1", "rank-2": "1", "rank-3": "2", "rank-4": "F"}
 GOLD: list[tuple[str, dict[str, str], dict[str, Any]]] = [
     ("rank", RANKED, {"groups": [[1, 2], [3]], "rejected": [4]}),
     ("rank", {"cannot_judge": "needs a lawyer"}, {"cannot_judge": "needs a lawyer"}),
-    ("pair", {"verdict": "2:slightly"}, {"better": 2, "grade": "slightly"}),
+    ("pair", {"verdict": "6:slightly"}, {"better": 6, "grade": "slightly"}),
     ("pair", {"verdict": "both_bad"}, {"both_bad": True}),
     ("pair", {"verdict": "tie"}, {"tie": True}),
     ("pair", {"cannot_judge": "too long"}, {"cannot_judge": "too long"}),
@@ -367,45 +366,46 @@ GOLD: list[tuple[str, dict[str, str], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("task", "form", "stored"), GOLD, ids=[f"{task}-{i}" for i, (task, _, _) in enumerate(GOLD)])
-def test_gold_of_every_task_is_set_and_taken_back(
-    studio: Studio, ada: Client, task: str, form: dict[str, str], stored: dict[str, Any]
-) -> None:
-    labeled.project(studio.store, task)
-    (one,) = ids(studio)
-    there = f"{HERE}/items/{one}"
-    assert "hidden gold now" in note(ada, ada.post(f"{there}/gold", form))
-    gold = inspection.one_item(studio.store, 1, one).gold
-    assert gold is not None
-    assert ({name: score for name, score in gold["scores"].items() if score} if task == "likert" else gold) == stored
-    assert "Expected:" in ada.get(there).text
-    assert note(ada, ada.post(f"{there}/not-gold")) == "The item is an ordinary one again."
-    assert inspection.one_item(studio.store, 1, one).gold is None
-    assert [entry.who for entry in overview.log(studio.store, kind="gold").rows] == ["Ada"]
+def test_gold_of_every_task_is_set_and_taken_back(studio: Studio, ada: Client) -> None:
+    labeled.project(studio.store, *labeled.WORK)
+    number = {line.task: line.id for line in overview.items(studio.store, 1).rows}
+    for task, form, stored in GOLD:
+        one = number[task]
+        there = f"{HERE}/items/{one}"
+        assert "hidden gold now" in note(ada, ada.post(f"{there}/gold", form)), (task, form)
+        gold = inspection.one_item(studio.store, 1, one).gold
+        assert gold is not None
+        assert ({"quality": gold["scores"]["quality"]} if task == "likert" else gold) == stored
+        assert task != "likert" or set(gold["scores"].values()) == {4, None}
+        assert "Expected:" in ada.get(there).text
+        assert note(ada, ada.post(f"{there}/not-gold")) == "The item is an ordinary one again."
+        assert inspection.one_item(studio.store, 1, one).gold is None
+    assert {entry.who for entry in overview.log(studio.store, kind="gold").rows} == {"Ada"}
+    assert set(labeled.WORK) - {task for task, _, _ in GOLD} == {"red_team"}, "which is written as a demonstration is"
 
 
-@pytest.mark.parametrize(
-    ("task", "form", "words"),
-    [
-        ("rank", {}, "4 of 4 answers have no place yet"), ("rank", RANKED | {"rank-2": ""}, "1 of 4 answers"),
-        ("rank", RANKED | {"rank-2": "best"}, "a rank is 'best'"),
-        ("rank", RANKED | {"rank-2": "9" * 5000}, "give a number or F"),
-        ("pair", {}, "choose which of the two"), ("pair", {"verdict": "77:better"}, "not one of the two"),
-        ("pair", {"verdict": "1:hugely"}, "`grade` is 'hugely'"), ("pair", {"verdict": "x"}, "not one of the two"),
-        ("likert", {"score-0": "4"}, "not rated yet: relevance"), ("likert", {"score-0": "x"}, "a score is 'x'"),
-        ("likert", {f"score-{k}": "6" for k in range(7)}, "from 1 to 5"),
-        ("likert", {f"score-{k}": "none" for k in range(7)}, "no attribute is rated"),
-        ("thumb", {"thumb": "sideways"}, "`up` must be true or false"), ("red_team", {"text": "  "}, "`text` is empty"),
-        ("vet", {"verdict": "edit", "row": "{"}, "no JSON"),
-        ("vet", {"verdict": "edit", "row": "[1]"}, "must come with its fields"),
-        ("vet", {}, "`verdict` is ''"), ("vet", {"verdict": "reject"}, "`reason` is empty"),
-    ],
-)  # fmt: skip
-def test_gold_that_is_no_answer_is_refused(studio: Studio, ada: Client, task: str, form: dict[str, str], words: str) -> None:
-    labeled.project(studio.store, task)
-    (one,) = ids(studio)
-    assert words in alert(ada.post(f"{HERE}/items/{one}/gold", form))
-    assert inspection.one_item(studio.store, 1, one).gold is None
+NO_GOLD: list[Any] = [
+    ("rank", {}, "4 of 4 answers have no place yet"), ("rank", RANKED | {"rank-2": ""}, "1 of 4 answers"),
+    ("rank", RANKED | {"rank-2": "best"}, "a rank is 'best'"),
+    ("rank", RANKED | {"rank-2": "9" * 5000}, "give a number or F"),
+    ("pair", {}, "choose which of the two"), ("pair", {"verdict": "77:better"}, "not one of the two"),
+    ("pair", {"verdict": "5:hugely"}, "`grade` is 'hugely'"), ("pair", {"verdict": "x"}, "not one of the two"),
+    ("likert", {"score-0": "4"}, "not rated yet: comprehensibility"), ("likert", {"score-0": "x"}, "a score is 'x'"),
+    ("likert", {f"score-{k}": "6" for k in range(7)}, "from 1 to 5"),
+    ("likert", {f"score-{k}": "none" for k in range(7)}, "no attribute is rated"),
+    ("thumb", {"thumb": "sideways"}, "`up` must be true or false"), ("red_team", {"text": "  "}, "`text` is empty"),
+    ("vet", {"verdict": "edit", "row": "{"}, "no JSON"),
+    ("vet", {"verdict": "edit", "row": "[1]"}, "must come with its fields"),
+    ("vet", {}, "`verdict` is ''"), ("vet", {"verdict": "reject"}, "`reason` is empty"),
+]  # fmt: skip
+
+
+def test_gold_that_is_no_answer_is_refused(studio: Studio, ada: Client) -> None:
+    labeled.project(studio.store, *labeled.WORK)
+    number = {line.task: line.id for line in overview.items(studio.store, 1).rows}
+    for task, form, words in NO_GOLD:
+        assert words in alert(ada.post(f"{HERE}/items/{number[task]}/gold", form)), (task, form)
+        assert inspection.one_item(studio.store, 1, number[task]).gold is None
 
 
 def test_what_was_chosen_is_chosen_still_beside_the_error(studio: Studio, ada: Client) -> None:
@@ -621,10 +621,15 @@ def test_an_account_is_closed_but_not_the_last_admins(studio: Studio, ada: Clien
 
 def test_ai_labelers_stand_apart(studio: Studio, ada: Client) -> None:
     assert "AI labelers" not in ada.get("/admin/people").text
-    people.add_ai(studio.store, "judge-7b")
+    robot = people.add_ai(studio.store, "judge-7b").id
+    assert "not asked yet" in ada.get("/admin/people").text
+    with studio.store.write() as connection:
+        orders = [{"letter": letter} for letter in "ABAABA"]
+        studio.store.log(connection, "judged", robot, assignment=1, orders=orders)
     before, after = ada.get("/admin/people").text.split("AI labelers")
     assert "judge-7b" not in before
     assert "judge-7b" in after
+    assert re.search(r"67 % <small[^>]*>2 of 3<", after)
 
 
 def test_the_log_is_paged_and_filtered(studio: Studio, ada: Client) -> None:

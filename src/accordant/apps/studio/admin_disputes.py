@@ -6,17 +6,20 @@ The answers stand in an order that is drawn from their ids, so that where they s
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from accordant.apps.studio.admin_fields import Id, payload, text, typed
+from accordant.apps.studio.admin_fields import Id, payload, shown, text, typed
 from accordant.apps.studio.admin_items import answer_form
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import adjudication, inspection, overview
 from accordant.feedback.inspection import Item
+from accordant.feedback.payload import SCALE
 from accordant.feedback.words import letters, words
+from accordant.stats.grades import GRADES
 from accordant.types import UserError
 
 router = APIRouter()
@@ -35,7 +38,7 @@ def rule(request: Request, person: Admin, project_id: Id, item_id: Id, form: For
     store = request.app.state.store
     thing = inspection.one_item(store, project_id, item_id)
     try:
-        said = payload(form, thing.task, [one.id for one in thing.completions], thing.attributes)
+        said = payload(form, thing.task, _order(thing), thing.attributes)
         adjudication.rule(store, item_id, person.id, said, text(form, "reason"))
     except UserError as error:
         return _page(request, project_id, 400, item_id, wrong=str(error), given=typed(form))
@@ -68,9 +71,27 @@ def _page(
     return page(
         request, "admin_disputes.html", status, dispute=dispute, item=thing, place=place + 1, letters=letters(order),
         texts=[texts[one] for one in order], names=names, said=said, skips=[one for one in thing.work if one.skipped],
-        answer=answer_form(thing, order, given or {}), wrong=wrong, given=given or {},
+        answer=answer_form(thing, order, given or {}), wrong=wrong, given=given or {}, shown=shown,
+        widget=_widget(thing, [texts[one].text for one in order], given or {}),
         later=queue[place + 1].item_id if place + 1 < len(queue) else None, **values,
     )  # fmt: skip
+
+
+def _widget(thing: Item, texts: list[str], given: dict[str, str]) -> dict[str, Any]:
+    """What `static/label/form.js` makes its form of: no ids, answers are places in the order of the page."""
+    return {
+        "task": thing.task, "texts": texts, "attributes": list(thing.attributes), "scale": [SCALE.start, SCALE.stop - 1],
+        "grades": list(GRADES), "row": thing.row, "answer": _again(given.get("payload", "")),
+    }  # fmt: skip
+
+
+def _again(said: str) -> object:
+    """What the script sent, to show it again beside what was wrong with the rest; nothing where it was no object."""
+    try:
+        found = json.loads(said or "null")
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _order(thing: Item) -> list[int]:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import Path
 from starlette.datastructures import FormData, QueryParams
 
+from accordant.feedback.payload import with_ids
 from accordant.types import UserError
 
 Fields: TypeAlias = "FormData | QueryParams"
@@ -37,6 +38,11 @@ def text(form: Fields, name: str) -> str:
 def typed(form: Fields) -> dict[str, str]:
     """All that was typed, to show it again beside what was wrong with it."""
     return {name: value.replace("\0", "") for name, value in form.items() if name != "csrf" and isinstance(value, str)}
+
+
+def shown(value: object) -> str:
+    """A value of a row or of the log as text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def number(form: Fields, name: str, label: str) -> float:
@@ -84,13 +90,28 @@ def page_number(query: QueryParams) -> int:
 def payload(form: Fields, task: str, completions: Sequence[int], attributes: Sequence[str]) -> dict[str, Any]:
     """The answer that the form of `admin_answer.html` says; what is missing or wrong is left to `payload.check`.
 
+    Args:
+        completions: ids in the order of the page, which the script's answer names by place.
+
     Raises:
         UserError: the form cannot be read as an answer at all.
     """
+    if text(form, "payload"):
+        return _by_script(text(form, "payload"), completions)
     reason = text(form, "cannot_judge")
     if task in ("rank", "pair") and reason:
         return {"cannot_judge": reason}
     return _READ[task](form, completions, attributes)
+
+
+def _by_script(said: str, completions: Sequence[int]) -> dict[str, Any]:
+    try:
+        found = with_ids(json.loads(said), completions)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"the answer is no JSON ({error}): load the page again") from error
+    if not isinstance(found, Mapping):
+        raise UserError("the answer is no object: load the page again")
+    return dict(found)
 
 
 def _rank(form: Fields, completions: Sequence[int], _: Sequence[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.datastructures import FormData
 
-from accordant.apps.studio.admin_fields import Id, number, page_number, payload, text, typed
+from accordant.apps.studio.admin_fields import Id, number, page_number, payload, shown, text, typed
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import inspection, overview, tasks
@@ -85,7 +85,7 @@ def _page(request: Request, project_id: int, item_id: int, status: int = 200, **
         {
             "project": overview.one_project(store, project_id), "item": thing, "letters": letters(order), "states": STATES,
             "gold": thing.gold and words(thing.task, thing.gold, order), "before": before, "after": after, "form": given,
-            "answer": answer_form(thing, order, given), "wrong": {}, "tab": "items",
+            "answer": answer_form(thing, order, given), "wrong": {}, "tab": "items", "shown": shown,
             "said": lambda payload: words(thing.task, payload, order),
         } | values
     ))  # fmt: skip

@@ -6,10 +6,11 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
-from accordant.apps.studio.admin_fields import Id, choice, number, page_number, text, typed
+from accordant.apps.studio.admin_fields import Id, choice, number, page_number, shown, text, typed
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import overview, people
+from accordant.feedback.judged import consistency
 from accordant.types import UserError
 
 router = APIRouter()
@@ -50,7 +51,8 @@ def log(request: Request, _: Admin) -> Response:
     kinds = overview.kinds_of_event(store)
     kind = text(query, "kind") if text(query, "kind") in kinds else ""
     found = overview.log(store, kind=kind, page=page_number(query))
-    return page(request, "admin_log.html", found=found, kinds=kinds, kind=kind, where=urlencode({"kind": kind} if kind else {}))
+    where = urlencode({"kind": kind} if kind else {})
+    return page(request, "admin_log.html", found=found, kinds=kinds, kind=kind, shown=shown, where=where)
 
 
 def _page(request: Request, status: int = 200, **values: object) -> Response:
@@ -60,6 +62,7 @@ def _page(request: Request, status: int = 200, **values: object) -> Response:
     return page(request, "admin_people.html", status, **(
         {
             "humans": [one for one in accounts if one.kind == "human"], "robots": [one for one in accounts if one.kind == "ai"],
+            "consistency": consistency(store),
             "invitations": overview.invitations(store), "link": "", "role": "", "wrong": "", "wrong_close": "",
         } | values
     ))  # fmt: skip

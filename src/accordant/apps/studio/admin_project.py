@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse
-from starlette.background import BackgroundTask
+from fastapi.responses import StreamingResponse
 from starlette.datastructures import FormData, QueryParams, UploadFile
 
 from accordant.apps.studio.admin_fields import Id, choice, number, share, text, typed, whole
@@ -132,16 +134,21 @@ def _export(request: Request, project_id: int) -> Response:
     store, query = request.app.state.store, request.query_params
     name = re.sub(r"[^\w-]+", "-", overview.one_project(store, project_id).name).strip("-") or "export"
     chosen = _how(query)
-    folder = Path(tempfile.mkdtemp(prefix="accordant-export-"))
-    try:
-        feedback_files.write(store, project_id, folder / name, **chosen)
-        archive = shutil.make_archive(str(folder / name), "zip", folder, name)
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
-    return FileResponse(
-        archive, media_type="application/zip", filename=f"{name}.zip", background=BackgroundTask(shutil.rmtree, folder)
-    )
+    with tempfile.TemporaryDirectory(prefix="accordant-export-") as folder:
+        feedback_files.write(store, project_id, Path(folder) / name, **chosen)
+        # An open file can be read after its folder is gone, so that nothing is left behind however the download ends.
+        archive = Path(shutil.make_archive(f"{folder}/{name}", "zip", folder, name)).open("rb")
+    headers = {
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(name)}.zip",
+        "content-length": str(os.fstat(archive.fileno()).st_size),
+    }
+    return StreamingResponse(_blocks(archive), media_type="application/zip", headers=headers)
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while block := file.read(2**20):
+            yield block
 
 
 def _how(query: QueryParams) -> dict[str, Any]:

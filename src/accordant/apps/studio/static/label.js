@@ -160,7 +160,7 @@ function unveil() {
   $("warned").remove();
   $("shown").inert = false;
   $("shown").classList.remove("veiled");
-  $("dock").inert = false;
+  $("dock").hidden = false;
   refresh();
   form.focus();
 }
@@ -247,5 +247,5 @@ else refresh();
 if (!task.revision && begun) $("kept").textContent = "Your draft is back.";
 say(task.state);
 showSaved($("toast"));
-$("dock").inert = veiled;
+$("dock").hidden = veiled;
 if (!veiled) form.focus();
