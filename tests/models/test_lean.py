@@ -33,6 +33,15 @@ def test_who_is_tried(
     assert is_lean(trunk_of(model.module)) is lean
 
 
+def test_adapters_with_dropout_and_further_parts_are_not(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    folder = tiny_classifier(tmp_path, tokenizer)
+    assert is_lean(trunk_of(scalar_model(folder, lora={"rank": 2}).module))
+    assert not is_lean(trunk_of(scalar_model(folder, lora={"rank": 2, "dropout": 0.1}).module))
+    trunk: Any = trunk_of(scalar_model(folder).module)
+    trunk.layers[-1].self_attn.add_module("sinks", torch.nn.Identity())
+    assert not is_lean(trunk)
+
+
 @pytest.mark.parametrize("config", [
     {"attention_bias": True, "mlp_bias": True}, {"hidden_act": "gelu"}, {"num_hidden_layers": 1},
     {"num_hidden_layers": 3}, {"rms_norm_eps": 0.5}, {"rope_parameters": {"rope_type": "default", "rope_theta": 20.0}},

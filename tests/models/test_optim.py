@@ -69,3 +69,24 @@ def test_a_restored_optimiser_goes_on_bit_for_bit() -> None:
     fresh.restore(optimiser.state())
     run(resumed, fresh, range(4, 8))
     assert torch.equal(resumed, whole)
+
+
+def test_in_one_pass_it_is_the_equation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against AdamW written out (Loshchilov and Hutter 2017, algorithm 2), with decay; torch is asked to fuse it."""
+    asked = []
+    real = torch.optim.AdamW
+    monkeypatch.setattr(torch.optim, "AdamW", lambda *given, **more: asked.append(more["fused"]) or real(*given, **more))
+    cfg = OptimConfig(lr=0.1, weight_decay=0.5, schedule="constant", eps=0.01, beta1=0.8, beta2=0.9, max_grad_norm=1e9)
+    noise = torch.Generator().manual_seed(0)
+    start, grads = torch.randn(3, 2, generator=noise), torch.randn(4, 3, 2, generator=noise)
+    weight = nn.Parameter(start.clone())
+    optimiser = Optimiser({"w": weight}, cfg, total=4, fused=True)
+    expected, mean, square = start.double(), torch.zeros(3, 2).double(), torch.zeros(3, 2).double()
+    for t, grad in enumerate(grads, 1):
+        weight.grad = grad.clone()
+        optimiser.step()
+        mean, square = 0.8 * mean + 0.2 * grad, 0.9 * square + 0.1 * grad**2
+        step = mean / (1 - 0.8**t) / ((square / (1 - 0.9**t)).sqrt() + 0.01)
+        expected = expected - 0.1 * (step + 0.5 * expected)
+        torch.testing.assert_close(weight.detach().double(), expected, atol=1e-6, rtol=1e-6)
+    assert asked == [True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,13 @@ def test_a_store_that_a_server_holds_takes_answers(studio: Path, tmp_path: Path,
     with Store.open(studio):
         where = {"store": str(studio), "project": "taste"}
         assert run_stage("annotate", tmp_path / "run", prompts=rows, models=["x"], studio=where)["items"] == 1
+
+
+def test_two_copies_of_a_model_draw_different_answers(world: dict[str, Any], studio: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(world["policy"], tmp_path / "copy")
+    run_stage(
+        "annotate", tmp_path / "run", model={"path": world["policy"]}, models=[str(copy)], samples_per_prompt=1, temperature=1.5,
+        prompts=str(write_rows(tmp_path / "p.jsonl", [{"prompt": f"tell me {i}"} for i in range(3)])), max_new_tokens=12,
+        studio={"store": str(studio), "project": "taste"},
+    )  # fmt: skip
+    assert str(copy) in {model for item in items(studio) for _, _, model in item["texts"]}

@@ -364,9 +364,14 @@ def test_what_labelers_say_together_and_the_word_of_an_admin(store: Store, tmp_p
     by_text = {completion.text: completion.id for completion in items["ruled"].completions}
     adjudication.rule(store, items["ruled"].item_id, admin, ranked(by_text, "c", "b", "a"), "obvious")
     adjudication.rule(store, items["nobody"].item_id, admin, {"verdict": "accept"}, "fine")
+    unanswered, gold = tasks.add(store, number, [Work("thumb", "late", ABC[:1]), Work("thumb", "gold", ABC[:1])])
+    for item in (unanswered, gold):
+        adjudication.rule(store, item, admin, {"up": True}, "seen at once")
+    tasks.set_gold(store, gold, {"up": True})
     options: dict[str, Any] = {"which": "consensus", "margins": "large", "ties": "keep", "rejects": "lose"}
     counts = write(store, number, tmp_path / "out", **options)
-    assert counts == {"rankings": 7, "pairs": 6 * 3 + 3 + 6 + 1, "vetted": 3}
+    assert counts == {"rankings": 7, "pairs": 6 * 3 + 3 + 6 + 1, "vetted": 3, "thumbs": 1}
+    assert [row.prompt for row in read(tmp_path / "out/thumbs.jsonl", Thumb)] == ["late"]
     rankings = {row.prompt: row for row in read(tmp_path / "out/rankings.jsonl", Ranking)}
     assert (rankings["rank 0"].groups, rankings["rank 0"].rejected) == (((0,), (1,)), (2,))
     assert (rankings["ruled"].groups, rankings["ruled"].rejected) == (((2,), (1,), (0,)), ())

@@ -156,6 +156,8 @@ def test_a_row_to_vet_is_kept_as_it_is(write: Any) -> None:
         ({"prompt": "q", "completion": "a", "up": True, "gold": {"up": 1}}, "`up` must be true or false"),
         ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0]], "rejected": []}}, "1 of 2 answers have no place"),
         ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0], [2]], "rejected": []}}, "named by their place"),
+        ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0], [-1]], "rejected": []}}, "hold ids"),
+        ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0], [True]], "rejected": []}}, "hold ids"),
         ({"prompt": "q", "completions": ["a", "b"], "task": "thumb", "gold": {"up": True}}, "makes 2 items"),
         ({"prompt": "q", "completion": "a", "task": "likert", "gold": {"scores": {"wit": 3}}}, "unknown attribute 'wit'"),
     ],

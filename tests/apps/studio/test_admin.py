@@ -569,6 +569,40 @@ def test_a_ruling_is_kept_with_its_reason_and_leads_to_the_next(studio: Studio, 
     assert "No disputes" in ada.get(f"{HERE}/disputes").text
 
 
+def test_what_the_script_sends_names_answers_by_their_place_on_the_page(studio: Studio, ada: Client) -> None:
+    number = labeled.project(studio.store, "rank", n=8)
+    for one in ids(studio, number):
+        tasks.halt(studio.store, one, "look at it")
+        (found,) = re.findall(r'id="task">(.*?)</script>', ada.get(f"{HERE}/disputes?item={one}").text)
+        shown = json.loads(found)
+        payload = {"groups": [[2], [0, 1]], "rejected": [3]}
+        response = ada.post(f"{HERE}/disputes/{one}", {"payload": json.dumps(payload), "reason": "so"})
+        assert response.status_code == 303, response.text
+        text = {completion.id: completion.text for completion in inspection.one_item(studio.store, number, one).completions}
+        kept = adjudication.rulings(studio.store, number)[one]
+        assert [[text[i] for i in group] for group in (*kept["groups"], kept["rejected"])] == [
+            [shown["texts"][k] for k in group] for group in ([2], [0, 1], [3])
+        ]
+        assert "id" not in shown, "and nothing else tells one text from another"
+    assert len(overview.log(studio.store, kind="rule").rows) == 8
+
+
+def test_what_the_script_sends_may_be_anything(studio: Studio, ada: Client) -> None:
+    number = labeled.project(studio.store, "pair")
+    (one,) = ids(studio, number)
+    tasks.halt(studio.store, one, "look at it")
+    for said, words in (
+        ("{", "no JSON"), ("[1]", "no object"), ("[" * 100_000, "no JSON"), ('{"tie": 1}', "`tie` must be true"),
+        ('{"better": 2, "grade": "better"}', "found none"), ('{"better": {"a": 1}}', "found none"),
+        ('{"better": 1, "grade": 7}', "`grade` is 7"), ('{"evil": true}', "no field 'evil'"),
+    ):  # fmt: skip
+        response = ada.post(f"{HERE}/disputes/{one}", {"payload": said, "reason": "so"})
+        assert words in alert(response), said
+    kept = ada.post(f"{HERE}/disputes/{one}", {"payload": '{"tie": true}', "reason": ""}).text
+    assert '"answer": {"tie": true}' in kept, "what was said is still said beside the missing reason"
+    assert adjudication.rulings(studio.store, number) == {}
+
+
 def test_the_order_on_the_page_says_nothing_of_who_wrote_what(studio: Studio, ada: Client) -> None:
     number = labeled.project(studio.store, "rank", n=12, overlap=2)
     for one in ids(studio):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,6 +59,20 @@ def said(studio: Studio, task: int, name: str = "Ben") -> dict[str, Any] | None:
 def count(studio: Studio) -> int:
     with studio.store.read() as connection:
         return connection.scalar(select(func.count()).select_from(answers)) or 0
+
+
+def kept(studio: Studio, task: int) -> dict[str, Any]:
+    """The stored draft, in this labeler's places."""
+    view = progress.task(studio.store, task, studio.people["Ben"].id)
+    return blind.to_places((view.draft or {"payload": {}})["payload"], view.display) or {}
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for what the server does after the browser has gone on."""
+    end = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def slot(page: Page, rank: str) -> Any:
@@ -160,14 +176,13 @@ def test_rank_by_touch_at_phone_width(studio: Studio, browser: Browser) -> None:
         start, end = chip.bounding_box(), slot(page, rank).bounding_box()
         assert start is not None
         assert start["height"] >= 40
-        spots = [
-            (start["x"] + 20, start["y"] + 20),
-            (start["x"] + 40, start["y"] + 40),
-            (end["x"] + 20, end["y"] + end["height"] - 5),
-        ]
-        for kind, (x, y) in zip(("touchStart", "touchMove", "touchMove"), spots, strict=True):
-            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
-        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        near, there = (start["x"] + 20, start["y"] + 20), (end["x"] + 20, end["y"] + end["height"] - 5)
+        for step, spot in enumerate((near, (near[0] + 20, near[1] + 20), there, there, None)):
+            # The finger rests before it lets go: a tap that follows a swift movement would only end that movement.
+            points = [{"x": spot[0], "y": spot[1]}] if spot else []
+            kind = "touchStart" if step == 0 else "touchMove" if spot else "touchEnd"
+            moment = time.time() - 2 + step / 4
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points, "timestamp": moment})
         expect(slot(page, rank).locator(".chip")).to_have_text(["ABCD"[place]])
     assert too_wide(page) <= 0
     page.locator("#submit").tap()
@@ -337,6 +352,8 @@ def test_a_draft_is_there_again_after_a_reload_and_after_leaving_at_once(studio:
     expect(slot(page, "3").locator(".chip")).to_have_text(["A"])
     keys(page, "1")  # the first one that has no rank is marked
     page.goto(f"{studio.url}/me")  # at once: the draft leaves with the page
+    page.evaluate("sessionStorage.clear()")
+    until(lambda: kept(studio, task).get("groups") == [[2], [], [0]])
     following(studio, page, number)
     expect(slot(page, "1").locator(".chip")).to_have_text(["C"])
     keys(page, "1", "Enter")
@@ -443,7 +460,15 @@ def test_a_warning_comes_before_the_text(studio: Studio, page: Page) -> None:
     assert serious(page) == []
     keys(page, "v")
     assert page.locator("#shown").evaluate("node => getComputedStyle(node).filter") == "none"
-    keys(page, "ArrowUp", "Enter")
+    expect(page.locator("#submit")).to_be_disabled()
+    keys(page, "ArrowUp")
+    expect(page.locator("#kept")).to_have_text("Draft saved.")
+    page.reload()
+    expect(page.locator("#submit")).to_be_hidden()
+    keys(page, "Enter", "Control+Enter", "v")
+    assert count(studio) == 0, "nor is it after the page was loaded again"
+    expect(page.get_by_label("Good")).to_be_checked()
+    keys(page, "Enter")
     expect(page.locator("#toast")).to_contain_text("Saved: thumb up")
     assert said(studio, task) == {"up": True}
     page.locator("#warned").get_by_role("button", name="Skip").click()

@@ -28,6 +28,7 @@ router = APIRouter()
 ORDERS = {"random": "At random", "priority": "Highest priority first", "least_answered": "Fewest answers first"}
 ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
 TRUE = "yes"
+LONGEST_FILE = 50  # characters of a download's name: in bytes they may be four times as many, and a disk keeps 255
 _EMPTY = {
     "task": "", "criterion": "", "warning": "", "shape": "", "form": "", "which": "", "method": "", "margins": "", "ties": "",
     "rejects": "", "min_confidence": "60", "test": "", "validation": "", "seed": "0", "ai": "", "surplus": "",
@@ -132,12 +133,12 @@ def _put_in(request: Request, project_id: int, form: FormData, by: int) -> int:
 
 def _export(request: Request, project_id: int) -> Response:
     store, query = request.app.state.store, request.query_params
-    name = re.sub(r"[^\w-]+", "-", overview.one_project(store, project_id).name).strip("-") or "export"
+    name = re.sub(r"[^\w-]+", "-", overview.one_project(store, project_id).name).strip("-")[:LONGEST_FILE] or "export"
     chosen = _how(query)
     with tempfile.TemporaryDirectory(prefix="accordant-export-") as folder:
         feedback_files.write(store, project_id, Path(folder) / name, **chosen)
         # An open file can be read after its folder is gone, so that nothing is left behind however the download ends.
-        archive = Path(shutil.make_archive(f"{folder}/{name}", "zip", folder, name)).open("rb")
+        archive = Path(shutil.make_archive(f"{folder}/{name}", "zip", folder, name)).open("rb")  # noqa: SIM115  (`_blocks`)
     headers = {
         "content-disposition": f"attachment; filename*=UTF-8''{quote(name)}.zip",
         "content-length": str(os.fstat(archive.fileno()).st_size),
