@@ -21,7 +21,7 @@ app = typer.Typer(
     name="studio", help="The labeling studio: without a command, serve it.", add_completion=False, rich_markup_mode=None,
 )  # fmt: skip
 
-PLACE, HOST, PORT = "feedback.db", "127.0.0.1", 8321
+PLACE, HOST, PORT, PACE = "feedback.db", "127.0.0.1", 8321, 600
 
 Place = Annotated[
     str | None, typer.Option("--store", metavar="PLACE", help=f"feedback store: a file ({PLACE}), or a database URL")
@@ -37,16 +37,19 @@ def studio(
     host: Annotated[str, typer.Option(help="address to listen on; others than this machine need accounts first")] = HOST,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 = a free one")] = PORT,
     public_url: Url = "",
+    requests_per_minute: Annotated[int, typer.Option(min=1, help="most of one person; more are asked to wait")] = PACE,
 ) -> None:
     """The labeling studio: without a command, serve it until Ctrl-C."""
     context.obj = store
     if context.invoked_subcommand is not None:
-        if (host, port, public_url) != (HOST, PORT, ""):
-            raise UserError("--host, --port and --public-url before a command belong to serving: leave them out")
+        if (host, port, public_url, requests_per_minute) != (HOST, PORT, "", PACE):
+            raise UserError(
+                "--host, --port, --public-url and --requests-per-minute before a command belong to serving: leave them out"
+            )
         return
     from accordant.apps.studio.serve import serve
 
-    serve(store=store or PLACE, host=host, port=port, public_url=public_url)
+    serve(store=store or PLACE, host=host, port=port, public_url=public_url, requests_per_minute=requests_per_minute)
 
 
 def _open(context: typer.Context, store: str | None, *, new: bool = False, alone: bool = False) -> Store:
@@ -246,3 +249,35 @@ def ai(
         print(f"consistency: {tally.consistency:.1%} of {readable:,} comparisons came out alike in both orders")
     if tally.unreadable:
         print(f"{tally.unreadable:,} of {tally.comparisons:,} comparisons had a reply that could not be read")
+
+
+@app.command()
+def prioritise(
+    context: typer.Context,
+    project: Project,
+    model: Annotated[list[str] | None, typer.Option(help="reward model, folder or hub name; repeat for several")] = None,
+    attribute: Annotated[str | None, typer.Option("--attribute", help="of several outputs the one that is the score")] = None,
+    store: Place = None,
+) -> None:
+    """Put first what people disagree on so far, or with --model what reward models are unsure of."""
+    from accordant.feedback import overview, priority
+    from accordant.feedback.tasks import find_project
+
+    if attribute is not None and not model:
+        raise UserError("--attribute is of a reward model: give --model, too, or leave it out")
+    with _open(context, store) as opened:
+        number = find_project(opened, project)
+        if model:
+            from accordant.stages.uncertainty import uncertainty
+
+            values, long = uncertainty(opened, number, model, output=attribute)
+            priority.by_uncertainty(opened, values)
+            count, why = len(values), "what the models are unsure of"
+        else:
+            count, why = priority.by_disagreement(opened, number), "what people disagree on"
+        order = overview.one_project(opened, number).order_by
+    print(f"{count:,} items have a priority by {why}")
+    if model and long.count:
+        print(f"left as they were: {long}")
+    if order != "priority":
+        print(f"the project goes by {order.replace('_', ' ')}: choose priority in its settings for this to have an effect")

@@ -156,7 +156,7 @@ def make_project(admin: Page, url: str) -> str:
     admin.goto(f"{url}/admin")
     admin.get_by_label("Name", exact=True).fill("Open questions")
     admin.get_by_label("Guidelines for labelers").fill("The longer answer is better.\n\nEqually long is a tie; one word is F.")
-    admin.get_by_label("Answers wanted of each item").fill("3")
+    admin.get_by_label("Answers per item").fill("3")
     admin.get_by_role("button", name="Make the project").click()
     admin.wait_for_url("**/admin/projects/*")
     return "/projects/" + admin.url.rsplit("/", 1)[1]
@@ -225,10 +225,11 @@ def learn(exported: Path, tmp_path: Path) -> None:
     assert sum(len(row["chosen"]) > len(row["rejected"]) for row in rows) / len(rows) > 0.95
     out = tmp_path / "reward"
     accordant(
-        "reward_pairwise", f"model.path={Path(DATA) / 'models' / 'stories260k'}", f"data={pairs}", "epochs=20", "rows_per_step=8",
-        "optim.lr=1e-3", "--out", out,
+        "reward_pairwise", f"model.path={Path(DATA) / 'models' / 'stories260k'}", f"data={pairs}", "epochs=20",
+        "rows_per_step=8", "optim.lr=1e-3", "--out", out,
     )  # fmt: skip
     scored = tmp_path / "scored.jsonl"
     accordant("reward", "score", out / "reward_pairwise" / "checkpoint", pairs, "--out", scored)
-    scores = [json.loads(line) for line in scored.read_text().splitlines()]
-    assert len(scores) == len(rows)
+    differences = [json.loads(line)["score_difference"] for line in scored.read_text().splitlines()]
+    assert len(differences) == len(rows)
+    assert sum(difference > 0 for difference in differences) / len(rows) > 0.9, "the reward model says what people said"

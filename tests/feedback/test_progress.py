@@ -143,7 +143,10 @@ def test_the_pace_is_of_the_last_answers(store: Store) -> None:
     number, ben = project(store, 30), person(store)
     answer(store, number, ben, 9, 100_000)
     answer(store, number, ben, 20, 2_000)
-    assert progress.progress(store, number, ben).seconds == 2.0
+    now = progress.progress(store, number, ben)
+    assert (now.left, now.seconds, now.minutes_left) == (1, 2.0, 1), "a rest of seconds is a minute"
+    answer(store, number, ben)
+    assert progress.progress(store, number, ben).minutes_left is None
 
 
 def test_what_others_have_filled_is_not_left(store: Store) -> None:

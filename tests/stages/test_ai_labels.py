@@ -98,6 +98,8 @@ def test_what_a_consistent_judge_says(store: Store) -> None:
     assert pairs[1].payload == {"tie": True}
     assert [by_text(one) for one in ranks] == [[["good"], ["fair"], ["poor"]]] * 6 + [[["good"], ["fair", "fair"], ["poor"]]]
     assert [one.payload for one in answers if one.task == "thumb"] == [{"up": True}, {"up": False}]
+    asked = {hashlib.sha256(body["messages"][0]["content"].encode()).hexdigest() for _, body in server.requests}
+    assert {order["sha256"] for event in told(store, "judged") for order in event["orders"]} == asked
     # Nothing is left: the same command asks nothing more.
     again, silent = judged(store, by_worth)
     assert (again.told()["answers"], again.consistency, silent.requests) == ({}, None, [])

@@ -17,6 +17,7 @@ from accordant.stages import annotate
 from accordant.stages.folder import StageFolder
 from accordant.types import Prompt, UserError
 from chat_server import chat_server, said
+from command import accordant
 from tasks import run_stage, write_rows
 
 
@@ -164,8 +165,24 @@ def test_a_store_that_a_server_holds_takes_answers(studio: Path, tmp_path: Path,
 def test_two_copies_of_a_model_draw_different_answers(world: dict[str, Any], studio: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(world["policy"], tmp_path / "copy")
     run_stage(
-        "annotate", tmp_path / "run", model={"path": world["policy"]}, models=[str(copy)], samples_per_prompt=1, temperature=1.5,
-        prompts=str(write_rows(tmp_path / "p.jsonl", [{"prompt": f"tell me {i}"} for i in range(3)])), max_new_tokens=12,
+        "annotate", tmp_path / "run", model={"path": world["policy"]}, models=[str(copy)], samples_per_prompt=1,
+        max_new_tokens=12,
+        prompts=str(write_rows(tmp_path / "p.jsonl", [{"prompt": f"tell me {i}"} for i in range(3)])), temperature=1.5,
         studio={"store": str(studio), "project": "taste"},
     )  # fmt: skip
     assert str(copy) in {model for item in items(studio) for _, _, model in item["texts"]}
+
+
+def test_the_command_ends_well_and_its_second_run_puts_nothing_in(world: dict[str, Any], studio: Path, tmp_path: Path) -> None:
+    prompts = write_rows(tmp_path / "prompts.jsonl", [{"prompt": f"question {k}"} for k in range(3)])
+    words = (
+        "annotate", f"model.path={world['policy']}", f"prompts={prompts}", "samples_per_prompt=3", "max_new_tokens=8",
+        f"studio.store={studio}", "studio.project=taste", "--out", tmp_path / "run",
+    )  # fmt: skip
+    ended = accordant(*words)
+    assert ended.code == 0, ended
+    put_in = len(items(studio))
+    assert 0 < put_in <= 3
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert accordant(*words).code == 0
+    assert len(items(studio)) == put_in

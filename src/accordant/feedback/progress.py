@@ -96,7 +96,7 @@ class Progress:
     done: int
     left: int
     seconds: float | None
-    minutes_left: int | None
+    minutes_left: int | None  # at that pace, 1 or more; None where nothing is left or nothing is known
     hint: str  # about ties; empty where there is nothing to say
 
 
@@ -188,7 +188,7 @@ def progress(store: Store, project_id: int, person: Person) -> Progress:
         )  # fmt: skip
         spent = list(connection.scalars(times))
         seconds = statistics.median(spent) / 1000 if spent else None
-        minutes = math.ceil(seconds * left / 60) if seconds is not None else None
+        minutes = max(1, math.ceil(seconds * left / 60)) if seconds is not None and left else None
         return Progress(done, left, seconds, minutes, _about_ties(connection, project_id, person.id))
 
 

@@ -47,9 +47,11 @@ def collect(spec: Spec, out: Path, results: Mapping[str, Mapping[str, Any]], thr
 
 
 def _read(out: Path, results: Mapping[str, Mapping[str, Any]], kind: str, file: str) -> Any:
+    """What the last stage of a kind wrote; None where none wrote it, such as `annotate` when people are to label."""
     for name, result in reversed(results.items()):
-        if result["kind"] == kind:
-            return json.loads((out / name / file).read_text(encoding="utf-8"))
+        place = out / name / file
+        if result["kind"] == kind and place.is_file():
+            return json.loads(place.read_text(encoding="utf-8"))
     return None
 
 

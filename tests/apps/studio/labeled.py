@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from accordant.feedback import assignment, progress, tasks
+from accordant.feedback import assignment, tasks
 from accordant.feedback.assignment import Task
 from accordant.feedback.store import Store
 from accordant.feedback.tasks import Text, Work
@@ -52,9 +52,3 @@ def lease(store: Store, project_id: int, labeler_id: int) -> Task:
 
 def answer(store: Store, task: Task, labeler_id: int, payload: dict[str, Any], ms: int = 10_000) -> int:
     return assignment.submit(store, task.assignment_id, labeler_id, payload, str(uuid.uuid4()), ms)
-
-
-def stored(store: Store, task: Task, labeler_id: int) -> dict[str, Any]:
-    """The last answer, with the letters of the labeler's screen."""
-    view = progress.task(store, task.assignment_id, labeler_id)
-    return dict(view.answer or {})

@@ -16,7 +16,7 @@ from accordant.apps.studio import blind
 from accordant.feedback import people, progress
 from accordant.feedback.schema import answer as answers
 from accordant.feedback.schema import assignment, draft, event
-from accordant.feedback.tasks import Work
+from accordant.feedback.tasks import ATTRIBUTES, Work
 
 if TYPE_CHECKING:
     from clock import Clock
@@ -195,13 +195,18 @@ def test_rank_by_touch_at_phone_width(studio: Studio, browser: Browser) -> None:
 
 TYPED = {
     "pair": (["ArrowLeft", "ArrowLeft", "7", "Enter"], {"better": 1, "grade": "slightly"}, "B slightly better"),
-    "likert": (["4", "ArrowDown", "0", "3", "1", "2", "5", "4", "Enter"], None, "quality 4"),
+    # The mark goes on by itself; moved down, it passes over relevance, and comes back to it at the end.
+    "likert": (
+        ["4", "ArrowDown", "0", "3", "1", "2", "5", "4", "Enter"],
+        {"scores": dict(zip(ATTRIBUTES, (4, 4, None, 3, 1, 2, 5), strict=True))},
+        "quality 4",
+    ),
     "thumb": (["ArrowDown", "ArrowUp", "Enter"], {"up": True}, "thumb up"),
     "demonstration": (["S", "h", "Enter", "s", "Control+Enter"], {"text": "Sh\ns"}, "Sh s"),
     "red_team": (["n", "?", "Control+Enter"], {"text": "n?"}, "n?"),
     "vet": (["e", "a", "Enter"], {"verdict": "accept"}, "accepted"),
 }
-"""Keys, the answer that they give (of likert: see the test), and its words."""
+"""Keys, the answer that they give, and its words."""
 
 
 def test_every_other_task_by_keyboard_only_and_within_reach_of_everybody(studio: Studio, page: Page) -> None:
@@ -224,12 +229,7 @@ def test_every_other_task_by_keyboard_only_and_within_reach_of_everybody(studio:
             keys(page, *pressed)
             page.wait_for_url(lambda url, task=task: not url.endswith(f"/tasks/{task}"))
             expect(page.locator("#toast")).to_contain_text(f"Saved: {words}")
-            wanted = payload or {"scores": dict(zip(blind_attributes(studio, task), (4, 5, None, 3, 1, 2, 5), strict=True))}
-            assert kind == "likert" or said(studio, task) == wanted
-            if kind == "likert":
-                # quality 4; the mark goes on to relevance and is moved down: helpfulness does not apply; the rest in order,
-                # and relevance, which was passed over, at the end
-                assert list(said(studio, task)["scores"].values()) == [4, 4, None, 3, 1, 2, 5]  # type: ignore[index]
+            assert said(studio, task) == payload
         page.wait_for_load_state()
     expect(page.get_by_role("heading", name="No task for you right now")).to_be_visible()
     for path in ("/", f"/projects/{number}/next", f"/projects/{number}/mine", f"/projects/{number}/guidelines"):
@@ -239,10 +239,6 @@ def test_every_other_task_by_keyboard_only_and_within_reach_of_everybody(studio:
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             assert serious(page) == [], (path, scheme)
-
-
-def blind_attributes(studio: Studio, task: int) -> tuple[str, ...]:
-    return progress.task(studio.store, task, studio.people["Ben"].id).attributes
 
 
 def test_a_pair_by_mouse_and_what_cannot_be_judged(studio: Studio, page: Page) -> None:

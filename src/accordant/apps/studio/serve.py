@@ -35,12 +35,13 @@ def serve(
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A bound socket, so that a taken port is known before anything else is done; port 0 takes a free one."""
+    """A listening socket, so that a taken port is known before anything else is done; port 0 takes a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # from now on a request waits and is not refused
     except (OSError, OverflowError) as error:
         listener.close()
         raise UserError(f"cannot serve on {host} port {port} ({error}): choose another with --port or --host") from error

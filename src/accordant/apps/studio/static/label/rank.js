@@ -6,6 +6,8 @@
 import { draggable } from "./drag.js";
 import { el, letter, listed, text } from "./dom.js";
 
+const FEW = 6; // answers whose slots fit on a line, and whose letters are listed
+
 const named = (rank) => (rank === null ? "not ranked" : rank === "F" ? "F" : `rank ${rank}`);
 
 export function make({ root, board, task, changed, announce }) {
@@ -18,7 +20,7 @@ export function make({ root, board, task, changed, announce }) {
   const cards = places.map(card);
   const slots = ["", ...values].map(slot);
   root.append(el("div", { class: `answers of-${places.length}` }, ...cards.map((one) => one.card)));
-  board.append(el("div", { class: "slots", role: "group", "aria-label": "Ranks" }, ...slots.map((one) => one.slot)));
+  board.append(el("div", { class: places.length > FEW ? "slots many" : "slots", role: "group", "aria-label": "Ranks" }, ...slots.map((one) => one.slot)));
 
   function card(place) {
     const chip = handle(place);
@@ -115,6 +117,7 @@ export function make({ root, board, task, changed, announce }) {
     payload: () => ({ ...draft(), groups: draft().groups.filter((group) => group.length > 0) }),
     missing() {
       const open = places.filter((place) => ranks[place] === null).map(letter);
+      if (open.length > FEW) return `${open.length} of ${places.length} answers have no rank yet.`;
       return open.length === 0 ? "" : `${listed(open)} ${open.length === 1 ? "has" : "have"} no rank yet.`;
     },
     restore(saved) {
