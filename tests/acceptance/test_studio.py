@@ -145,7 +145,7 @@ def test_a_team_labels_in_browsers_and_a_reward_model_learns_from_it(browser: Br
         work(team["Dora"], url, project, by_lists, ITEMS)
         for page in team.values():
             page.goto(f"{url}{project}/next")
-            expect(page.locator("main")).to_contain_text(f"{ITEMS} done")
+            expect(page.locator("main")).to_contain_text("You have done everything")
         quality_and_ruling(admin, url, project)
         exported = download(admin, url, project, tmp_path)
     learn(exported, tmp_path)
@@ -197,7 +197,7 @@ def quality_and_ruling(admin: Page, url: str, project: str) -> None:
     admin.goto(f"{url}/admin{project}/disputes")
     admin.get_by_role("button", name="Rule").click()
     expect(admin.locator("main")).to_contain_text("Who said what")  # nothing was chosen: the dispute stays
-    for select in admin.get_by_label(re.compile("^Answer [A-D]$")).all():
+    for select in admin.get_by_label(re.compile("^Rank of answer [A-D]$")).all():
         select.select_option("1")
     admin.get_by_label("Reason").fill("all of them are stories")
     before = admin.get_by_role("heading", name="Item").inner_text()

@@ -58,11 +58,19 @@ def _fingerprint(value: Any, upstream: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         if value in upstream:
             return upstream[value]
-        if "\n" not in value and len(value) < 4096 and Path(value).exists():
+        if "\n" not in value and len(value) < 4096 and Path(value).exists() and not _is_database(Path(value)):
             return content_hash(Path(value))
         if (source := _source_of(value)) is not None:
             return [value, content_hash(source)]
     return value
+
+
+def _is_database(path: Path) -> bool:
+    """A feedback store changes while people work, and by what a stage puts into it: it is known by its name."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
 
 
 def _source_of(value: str) -> Path | None:
