@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from accordant.models.language import LanguageModel
 
 
+@pytest.fixture
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same function as in earnest, at a cost that tests can afford."""
+    from accordant.feedback import people
+
+    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
     """Byte-level, 400 tokens, EOS and padding distinct."""

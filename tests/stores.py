@@ -34,7 +34,7 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def place(request: pytest.FixtureRequest, tmp_path: Path, quick_passwords: None) -> Iterator[str]:  # noqa: ARG001
     """Where an empty store may be made."""
     if request.param == "sqlite":
         yield str(tmp_path / "store.db")

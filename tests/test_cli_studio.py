@@ -33,9 +33,8 @@ RANK = {"prompt": "q", "completions": ["a", "b", "c"]}
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_passwords: None) -> None:  # noqa: ARG001
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
 
 
 def refused(ended: Ended, *words: str) -> None:

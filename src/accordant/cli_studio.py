@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from accordant.apps.studio.settings import Settings
 from accordant.types import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ app = typer.Typer(
     name="studio", help="The labeling studio: without a command, serve it.", add_completion=False, rich_markup_mode=None,
 )  # fmt: skip
 
-PLACE, HOST, PORT, PACE = "feedback.db", "127.0.0.1", 8321, 600
+PLACE = "feedback.db"
+HOST, PORT, PACE = Settings.host, Settings.port, Settings.requests_per_minute
 
 Place = Annotated[
     str | None, typer.Option("--store", metavar="PLACE", help=f"feedback store: a file ({PLACE}), or a database URL")
@@ -135,16 +137,16 @@ def export(
 
     from accordant.data.split import size_of
     from accordant.feedback.tasks import find_project
-    from accordant.stages.feedback_files import write
+    from accordant.stages.feedback_files import How, write
 
     sizes = dict(size_of(word) for word in part or ())
     if len(sizes) < len(part or ()):
         raise UserError(f"two parts have one name; give each of {', '.join(sizes)} once")
     with _open(context, store) as opened:
-        counts = write(
-            opened, find_project(opened, project), out, shape=shape, form=form, which=which, method=method, margins=margins,
+        counts = write(opened, find_project(opened, project), out, How(
+            shape=shape, form=form, which=which, method=method, margins=margins,
             min_confidence=min_confidence, ties=ties, rejects=rejects, splits=sizes, seed=seed, ai=ai, surplus=surplus,
-        )  # fmt: skip
+        ))  # fmt: skip
     for name, count in counts.items():
         print(f"{count:,} in {out / name}.{form}")
     for reason, count in json.loads((out / "export.json").read_text(encoding="utf-8"))["left_out"].items():

@@ -30,11 +30,6 @@ def project(store: Store, n: int = 6, **options: Any) -> int:
     return number
 
 
-@pytest.fixture(autouse=True)
-def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
-
-
 def labelers(store: Store, n: int) -> list[int]:
     return [people.join(store, people.invite(store), f"labeler {i}", "long enough").id for i in range(n)]
 
@@ -121,6 +116,11 @@ def test_sent_twice_is_stored_once(store: Store) -> None:
     assert other is not None
     with pytest.raises(UserError, match="used for another answer"):
         send(store, other, two, uid=uid)
+    # The first one arrived although the page did not hear of it; what was changed since must not pass for stored.
+    with pytest.raises(UserError, match="used for another answer"):
+        send(store, task, one, {"groups": [list(task.display)], "rejected": []}, uid=uid)
+    with store.read() as connection:
+        assert connection.scalar(select(answer.c.payload)) == ranked(task)
 
 
 def test_a_revision_keeps_what_was_said_before(store: Store) -> None:
@@ -343,3 +343,24 @@ def all_of(store: Store, number: int, who: int) -> list[Task]:
         submit(store, task.assignment_id, who, ranked(task), str(uuid.uuid4()), 1)
         done.append(task)
     return done
+
+
+@pytest.mark.parametrize("open_items", [3, 20])
+def test_a_random_item_is_any_of_the_open_ones_alike(store: Store, open_items: int) -> None:
+    """Drawn ids and, where few items are left, the list of all of them: both give each open item the same chance."""
+    number = project(store, 40, overlap=1)
+    with store.write() as connection:
+        full = connection.scalars(select(item.c.id).order_by(item.c.id)).all()[open_items:]
+        connection.execute(item.update().where(item.c.id.in_(full)).values(halted="not now"))
+    chosen: Counter[int] = Counter()
+    for one in labelers(store, 200):
+        task = next_task(store, number, one)
+        assert task is not None
+        chosen[task.item_id] += 1
+        with store.write() as connection:  # the place is free again for the next
+            connection.execute(assignment.update().values(state="skipped"))
+    assert not set(chosen) & set(full)
+    expected = 200 / open_items
+    assert sum((chosen[k] - expected) ** 2 / expected for k in range(min(chosen), max(chosen) + 1) if k not in full) < {
+        3: 13.8, 20: 43.8,
+    }[open_items], "chi-squared with one degree of freedom less than items, p = 0.001"  # fmt: skip

@@ -25,8 +25,7 @@ TEXTS = tuple(Text(f"answer {name}", f"model {name}") for name in "abc")
 
 
 @pytest.fixture
-def ana(store: Store, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
+def ana(store: Store) -> int:
     return people.join(store, people.invite(store), "Ana", "long enough").id
 
 
@@ -181,3 +180,18 @@ def test_what_is_no_backup_is_refused_and_leaves_the_store_empty(store: Store, t
     for bad, why in ((plain, "is no backup"), (part, "no whole backup"), (tmp_path / "none.zip", "is no backup")):
         with pytest.raises(UserError, match=why):
             restore(store, bad)
+
+
+ODD = "a\u2028b\u2029c\x85d\x0be\x1cf\r\ng\ufeffh \U0001f9d1\u200d\U0001f680 \u05e9\u05dc\u05d5\u05dd"
+"""Line ends that are none in JSON, a joined emoji, and text from right to left."""
+
+
+def test_texts_with_odd_line_ends_come_back_from_a_backup(store: Store, tmp_path: Path) -> None:
+    number = tasks.make_project(store, "p", ODD)
+    tasks.add(store, number, [Work("thumb", ODD, (Text(ODD),), criterion=ODD)])
+    backup(store, tmp_path / "b.zip")
+    with Store.open(tmp_path / "other.db") as other:
+        assert restore(other, tmp_path / "b.zip")["completion"] == 1
+        with other.read() as connection:
+            assert connection.scalar(select(schema.completion.c.text)) == ODD
+            assert connection.scalar(select(schema.prompt.c.content)) == ODD

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, insert, select, text
@@ -67,8 +66,7 @@ def test_a_secret_is_in_no_backup_and_hinders_no_restore(store: Store, tmp_path:
             assert connection.scalar(select(schema.project.c.name)) == "p"
 
 
-def test_who_is_forgotten_leaves_no_ruling(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
+def test_who_is_forgotten_leaves_no_ruling(store: Store) -> None:
     number = tasks.make_project(store, "p", "")
     (item,) = tasks.add(store, number, [Work("thumb", "q", (Text("a"),))])
     ana, ben = (people.join(store, people.invite(store, "admin"), name, "long enough") for name in ("Ana", "Ben"))

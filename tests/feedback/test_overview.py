@@ -51,11 +51,6 @@ def answer(store: Store, number: int, who: int, **payload: Any) -> Task:
     return task
 
 
-@pytest.fixture(autouse=True)
-def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
-
-
 def test_counts_of_a_project(store: Store, clock: Clock) -> None:
     number, other = project(store, 6), project(store, 2, "another")
     ana, bo, robot = person(store, "Ana"), person(store, "Bo"), people.add_ai(store, "judge").id

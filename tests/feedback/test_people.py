@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,12 +19,6 @@ from accordant.types import UserError
 from clock import Clock
 
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same function at a cost that tests can afford."""
-    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
 
 
 def test_an_invitation_is_good_once_and_for_a_while(store: Store, clock: Clock) -> None:
@@ -118,10 +114,48 @@ def test_a_person_sees_and_deletes_what_is_theirs_and_nobody_elses(store: Store)
     assert [row["payload"]["comment"] for row in mine["answers"]] == ["says Ana"]
     assert "password" not in mine["account"]
     assert "says Ben" not in json.dumps(mine)
+    people.join(store, people.invite(store), f"deleted {ana.id}", PASSWORD)  # a name that somebody may well take
     people.forget(store, ana.id)
     left = people.about(store, ana.id)
-    assert left["account"]["name"] == f"deleted {ana.id}"
+    assert left["account"]["name"] == f"(deleted {ana.id})"
     assert [left[part] for part in ("assignments", "answers", "drafts", "events")] == [[], [], [], []]
     assert len(people.about(store, ben.id)["answers"]) == 1
     with pytest.raises(UserError, match="do not belong together"):
         people.sign_in(store, "Ana", PASSWORD)
+
+
+def test_a_wish_to_be_forgotten_is_granted_whole_or_not_at_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half granted, the account would be closed with all that it said still there, and nobody could ask again."""
+    ana = people.join(store, people.invite(store), "Ana", PASSWORD)
+    log = Store.log
+
+    def breaks(self: Store, connection: Any, kind: str, *rest: Any, **what: Any) -> None:
+        if kind == "forget":
+            raise RuntimeError("the disk is full")
+        log(self, connection, kind, *rest, **what)
+
+    monkeypatch.setattr(Store, "log", breaks)
+    with pytest.raises(RuntimeError):
+        people.forget(store, ana.id)
+    assert people.sign_in(store, "Ana", PASSWORD).active
+
+
+def test_two_admins_who_close_each_other_at_once_leave_one(store: Store) -> None:
+    for round_ in range(5):
+        pair = [people.join(store, people.invite(store, role="admin"), f"{name}{round_}", PASSWORD).id for name in "AB"]
+        gate = threading.Barrier(2)
+
+        def shut(number: int, gate: threading.Barrier = gate) -> bool:
+            gate.wait()
+            try:
+                people.close(store, number)
+            except UserError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(2) as pool:
+            done = list(pool.map(shut, pair))
+        assert sorted(done) == [False, True]
+        left = pair[done.index(False)]
+        with store.write() as connection:  # the next round has two admins again
+            connection.execute(schema.labeler.update().where(schema.labeler.c.id == left).values(active=False))

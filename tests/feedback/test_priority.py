@@ -70,6 +70,8 @@ def test_the_random_share_stands_beside_the_chosen_one(store: Store) -> None:
     desk.say(hard, "Cleo", {"up": True}, chosen_by="random")
     desk.say(gold, "Ana", {"up": True}, chosen_by="gold")
     desk.say(gold, "Ben", state="skipped", chosen_by="priority")
+    desk.person("judge", kind="ai")
+    desk.say(hard, "judge", {"up": True}, chosen_by="priority")
     found = {one.rule: one for one in chosen(store, desk.project)}
     assert {name: (one.tasks, one.answers) for name, one in found.items()} == {
         "gold": (1, 0), "priority": (3, 2), "random": (5, 5),

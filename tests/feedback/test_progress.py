@@ -33,11 +33,6 @@ def person(store: Store, name: str = "Ben") -> Person:
     return people.join(store, people.invite(store), name, "long enough")
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
-
-
 def lease(store: Store, number: int, who: Person) -> Task:
     found = assignment.next_task(store, number, who.id)
     assert found is not None

@@ -102,7 +102,7 @@ def test_what_a_consistent_judge_says(store: Store) -> None:
     assert {order["sha256"] for event in told(store, "judged") for order in event["orders"]} == asked
     # Nothing is left: the same command asks nothing more.
     again, silent = judged(store, by_worth)
-    assert (again.told()["answers"], again.consistency, silent.requests) == ({}, None, [])
+    assert (dict(again.answers), again.consistency, silent.requests) == ({}, None, [])
 
 
 @pytest.mark.parametrize("letter", ["A", "B"])
@@ -191,8 +191,7 @@ def test_the_log_holds_both_orders_and_the_question(store: Store) -> None:
     assert told(store, "judge")[1]["guidelines"] is None
 
 
-def test_people_have_all_their_places_and_blind_each_other_still(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
+def test_people_have_all_their_places_and_blind_each_other_still(store: Store) -> None:
     number = project(store, *EVERYTHING[:1])
     ana = people.join(store, people.invite(store), "Ana", "long enough").id
     judged(store, by_worth)

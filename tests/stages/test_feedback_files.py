@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import uuid
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -13,92 +11,23 @@ from typing import Any
 
 import datasets
 import pytest
-from sqlalchemy import select
+from exported import ABC, EVERYTHING, TURNS, Payload, bare, judge, lines, person, plainly, project
 
 from accordant.data.rows import read
-from accordant.feedback import adjudication, people, schema, tasks
+from accordant.feedback import people, tasks
 from accordant.feedback.answers import said
 from accordant.feedback.assignment import next_task, submit
 from accordant.feedback.store import Store
 from accordant.feedback.tasks import Text, Work
-from accordant.stages.feedback_files import write
-from accordant.types import MADE, Chat, Message, Pair, Prompt, Ranking, Rating, Thumb, UserError
+from accordant.stages.feedback_files import How, write
+from accordant.types import Chat, Pair, Prompt, Ranking, Rating, Thumb, UserError
 from clock import Clock
-
-ABC = tuple(map(Text, ("a", "b", "c")))
-TURNS = (Message("user", "talk"),)
-Payload = dict[str, Any]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
-
-
-def person(store: Store, name: str, role: str = "labeler") -> int:
-    return people.join(store, people.invite(store, role), name, "long enough").id
-
-
-def project(store: Store, *work: Work, **options: Any) -> int:
-    options = {"gold_share": 0.0, "attributes": ("quality", "wit"), "overlap": 3} | options
-    number = tasks.make_project(store, "p", "", **options)
-    tasks.add(store, number, work)
-    return number
-
-
-def judge(store: Store, number: int, who: int, say: Callable[[str, str, dict[str, int]], Payload]) -> None:
-    """Answer all that there is: `say` gets the task, the item's prompt and its completion ids by text."""
-    while (task := next_task(store, number, who)) is not None:
-        with store.read() as connection:
-            kind, content = connection.execute(
-                select(schema.item.c.task, schema.prompt.c.content).join(schema.prompt).where(schema.item.c.id == task.item_id)
-            ).one()
-            at = {text: n for n, text in connection.execute(
-                select(schema.completion.c.id, schema.completion.c.text).where(schema.completion.c.id.in_(task.display))
-            )}  # fmt: skip
-        prompt = content if isinstance(content, str) else content[-1]["content"]
-        submit(store, task.assignment_id, who, say(kind, prompt, at), str(uuid.uuid4()), 1000)
-
-
-def ranked(at: dict[str, int], *groups: str, f: str = "") -> Payload:
-    return {"groups": [[at[text] for text in group] for group in groups], "rejected": [at[text] for text in f]}
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def bare(rows: Sequence[Any]) -> list[Any]:
-    return [replace(row, source=MADE) for row in rows]
-
-
-EVERYTHING = (
-    Work("rank", "rank me", ABC),
-    Work("pair", "pair me", ABC[:2]),
-    Work("likert", "rate me", ABC[:1]),
-    Work("thumb", "thumb me", ABC[:1]),
-    Work("demonstration", "show me"),
-    Work("red_team", "attack"),
-    Work("vet", "", row={"prompt": "vet me", "completion": "first"}),
-)
-
-
-def plainly(kind: str, _: str, at: dict[str, int]) -> Payload:
-    return {
-        "rank": lambda: ranked(at, "b", "a", f="c"),
-        "pair": lambda: {"better": at["b"], "grade": "better"},
-        "likert": lambda: {"scores": {"quality": 4, "wit": None}},
-        "thumb": lambda: {"up": True},
-        "demonstration": lambda: {"text": "like this"},
-        "red_team": lambda: {"text": "a trap"},
-        "vet": lambda: {"verdict": "accept"},
-    }[kind]()
 
 
 def test_each_task_in_our_own_rows(store: Store, tmp_path: Path) -> None:
     number = project(store, *EVERYTHING)
     judge(store, number, person(store, "Ana"), plainly)
-    counts = write(store, number, tmp_path / "out", margins="large", rejects="lose")
+    counts = write(store, number, tmp_path / "out", How(margins="large", rejects="lose"))
     assert counts == dict.fromkeys(["rankings", "ratings", "thumbs", "demonstrations", "prompts", "vetted"], 1) | {"pairs": 4}
     found = {name: bare(read(tmp_path / f"out/{name}.jsonl")) for name in counts}
     assert found == {
@@ -122,7 +51,7 @@ def test_the_shapes_of_trl(store: Store, tmp_path: Path) -> None:
     work = [replace(one, prompt=TURNS) for one in EVERYTHING if one.task not in ("red_team", "vet")]
     number = project(store, *EVERYTHING, *work)
     judge(store, number, person(store, "Ana"), plainly)
-    counts = write(store, number, tmp_path / "out", shape="trl", margins="small")
+    counts = write(store, number, tmp_path / "out", How(shape="trl", margins="small"))
     by_item = {one.item_id: one.task for one in said(store, number)}
     assert lines(tmp_path / "out/pairs.jsonl") == [
         {"prompt": "rank me", "chosen": "b", "rejected": "a", "margin": 0.0, "prompt_id": 1, "group_id": 1},
@@ -182,7 +111,7 @@ def test_pairs_of_rankings_are_those_of_brute_force(store: Store, tmp_path: Path
                     expected.setdefault((ties, rule), set()).add((str(one.prompt), first, second, tie))
     for (ties, rule), wanted in expected.items():
         folder = tmp_path / f"{ties}-{rule}"
-        counts = write(store, number, folder, ties=ties, rejects=rule)  # type: ignore[arg-type]
+        counts = write(store, number, folder, How(ties=ties, rejects=rule))  # type: ignore[arg-type]
         found = [row for row in read(folder / "pairs.jsonl") if isinstance(row, Pair)]
         seen = [
             (row.prompt, *(sorted((row.chosen, row.rejected)) if row.tie else (row.chosen, row.rejected)), row.tie)
@@ -209,12 +138,12 @@ def test_ties_and_answers_without_an_order(store: Store, tmp_path: Path) -> None
     assert write(store, number, tmp_path / "drop") == {"pairs": 1}
     told = json.loads((tmp_path / "drop/export.json").read_text())
     assert told["left_out"] == {"tied": 1, "answers that say no order: both bad, or cannot judge": 3}
-    write(store, number, tmp_path / "keep", ties="keep")
+    write(store, number, tmp_path / "keep", How(ties="keep"))
     assert {(row.prompt, row.tie) for row in read(tmp_path / "keep/pairs.jsonl", Pair)} == {("tie", True), ("good", False)}
     with pytest.raises(UserError, match="TRL's trainers have no pairs of equally good answers"):
-        write(store, number, tmp_path / "trl", shape="trl", ties="keep")
+        write(store, number, tmp_path / "trl", How(shape="trl", ties="keep"))
     (row,) = lines(tmp_path / "drop/pairs.jsonl")
-    assert write(store, number, tmp_path / "trl", shape="trl") == {"pairs": 1}
+    assert write(store, number, tmp_path / "trl", How(shape="trl")) == {"pairs": 1}
     (plain,) = lines(tmp_path / "trl/pairs.jsonl")
     assert "margin" not in plain  # in all rows or in none
     assert (plain["prompt_id"], plain["group_id"]) == (row["prompt_id"], row["group_id"])
@@ -227,7 +156,7 @@ def test_every_file_loads_as_a_data_set(store: Store, tmp_path: Path, form: Any,
     more = Work("vet", "", row={"completion": "second", "colour": "red"})
     number = project(store, *EVERYTHING, *work, more)
     judge(store, number, person(store, "Ana"), plainly)
-    counts = write(store, number, tmp_path / "out", shape=shape, form=form, margins="small")
+    counts = write(store, number, tmp_path / "out", How(shape=shape, form=form, margins="small"))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {f"{name}.{form}" for name in counts} | {"export.json"}
     loader = "json" if form == "jsonl" else form
     for name, count in counts.items():
@@ -266,7 +195,7 @@ def test_no_prompt_is_in_two_parts_whatever_its_rows_are(store: Store, tmp_path:
 
     for who in ("Ana", "Bo"):
         judge(store, number, person(store, who), say)
-    counts = write(store, number, tmp_path / "out", splits={"test": 5, "validation": 0.2}, seed=1)
+    counts = write(store, number, tmp_path / "out", How(splits={"test": 5, "validation": 0.2}, seed=1))
     home: dict[str, set[str]] = {}
     total = 0
     for name in counts:
@@ -285,14 +214,14 @@ def test_no_prompt_is_in_two_parts_whatever_its_rows_are(store: Store, tmp_path:
     assert len(home) == 37
     sizes = {part: sum(part in parts for parts in home.values()) for part in ("test", "validation", "train")}
     assert sizes == {"test": 5, "validation": 7, "train": 25}
-    other = write(store, number, tmp_path / "other", splits={"test": 5, "validation": 0.2}, seed=2)
-    again = write(store, number, tmp_path / "again", splits={"test": 5, "validation": 0.2}, seed=1)
+    other = write(store, number, tmp_path / "other", How(splits={"test": 5, "validation": 0.2}, seed=2))
+    again = write(store, number, tmp_path / "again", How(splits={"test": 5, "validation": 0.2}, seed=1))
     assert again == counts
     assert (tmp_path / "again/train/pairs.jsonl").read_bytes() == (tmp_path / "out/train/pairs.jsonl").read_bytes()
     assert (tmp_path / "other/train/pairs.jsonl").read_bytes() != (tmp_path / "out/train/pairs.jsonl").read_bytes()
     assert sum(other.values()) == total
     with pytest.raises(UserError, match="leave none"):
-        write(store, number, tmp_path / "none", splits={"test": 37})
+        write(store, number, tmp_path / "none", How(splits={"test": 37}))
     assert not (tmp_path / "none").exists()
 
 
@@ -306,7 +235,7 @@ def test_gold_and_ai_are_left_out_unless_asked(store: Store, tmp_path: Path) -> 
         write(store, tasks.make_project(store, "empty", ""), tmp_path / "empty")
     for which in ("each", "consensus"):
         for form in ("jsonl", "parquet"):
-            counts = write(store, number, tmp_path / f"{which}{form}", which=which, form=form)  # type: ignore[arg-type]
+            counts = write(store, number, tmp_path / f"{which}{form}", How(which=which, form=form))  # type: ignore[arg-type]
             assert counts == {"thumbs": 1}
     everywhere = b"".join(
         path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.parent.parent == tmp_path
@@ -315,7 +244,7 @@ def test_gold_and_ai_are_left_out_unless_asked(store: Store, tmp_path: Path) -> 
     robot = people.add_ai(store, "robot")
     judge(store, number, robot.id, lambda *_: {"up": False})
     assert {row.labeler for row in read(tmp_path / "eachjsonl/thumbs.jsonl", Thumb)} == {"Ana"}
-    assert write(store, number, tmp_path / "ai", ai=True)["thumbs"] >= 1
+    assert write(store, number, tmp_path / "ai", How(ai=True))["thumbs"] >= 1
     assert write(store, number, tmp_path / "people") == {"thumbs": 1}
 
 
@@ -328,72 +257,7 @@ def test_answers_that_came_too_late_are_left_out_unless_asked(store: Store, cloc
     judge(store, number, ana, plainly)
     submit(store, task.assignment_id, late, {"up": False}, "late", 1)
     assert write(store, number, tmp_path / "out") == {"thumbs": 1}
-    assert write(store, number, tmp_path / "all", surplus=True) == {"thumbs": 2}
-
-
-def test_what_labelers_say_together_and_the_word_of_an_admin(store: Store, tmp_path: Path) -> None:
-    row = {"prompt": "v", "completion": "first"}
-    work = [
-        *(Work("rank", f"rank {i}", ABC) for i in range(6)), *(Work("pair", f"pair {i}", ABC[:2]) for i in range(6)),
-        Work("pair", "tie", ABC[:2]), Work("rank", "ruled", ABC),
-        Work("vet", "yes", row=row), Work("vet", "edited", row=row), Work("vet", "no", row=row), Work("vet", "nobody", row=row),
-    ]  # fmt: skip
-    number = project(store, *work)
-    admin = person(store, "Root", "admin")
-    edit: Payload = {"verdict": "edit", "row": row | {"completion": "better"}}
-    vet: dict[str, list[Payload]] = {
-        "yes": [{"verdict": "accept"}] * 3,
-        "edited": [edit, {"verdict": "accept"}, edit],
-        "no": [{"verdict": "reject", "reason": "x"}, {"verdict": "reject", "reason": "x"}, edit],
-        "nobody": [{"verdict": "reject", "reason": "x"}] * 3,
-    }
-
-    def say(n: int) -> Callable[[str, str, dict[str, int]], Payload]:
-        def own(kind: str, prompt: str, at: dict[str, int]) -> Payload:
-            if kind == "vet":
-                return vet[prompt][n]
-            if kind == "rank":
-                return ranked(at, "a", "b", f="c")
-            return {"tie": True} if prompt == "tie" else {"better": at["a"], "grade": "slightly" if n else "significantly"}
-
-        return own
-
-    for n, name in enumerate(("Ana", "Bo", "Cy")):
-        judge(store, number, person(store, name), say(n))
-    items = {str(one.prompt): one for one in said(store, number)}
-    by_text = {completion.text: completion.id for completion in items["ruled"].completions}
-    adjudication.rule(store, items["ruled"].item_id, admin, ranked(by_text, "c", "b", "a"), "obvious")
-    adjudication.rule(store, items["nobody"].item_id, admin, {"verdict": "accept"}, "fine")
-    unanswered, gold = tasks.add(store, number, [Work("thumb", "late", ABC[:1]), Work("thumb", "gold", ABC[:1])])
-    for item in (unanswered, gold):
-        adjudication.rule(store, item, admin, {"up": True}, "seen at once")
-    tasks.set_gold(store, gold, {"up": True})
-    options: dict[str, Any] = {"which": "consensus", "margins": "large", "ties": "keep", "rejects": "lose"}
-    counts = write(store, number, tmp_path / "out", **options)
-    assert counts == {"rankings": 7, "pairs": 6 * 3 + 3 + 6 + 1, "vetted": 3, "thumbs": 1}
-    assert [row.prompt for row in read(tmp_path / "out/thumbs.jsonl", Thumb)] == ["late"]
-    rankings = {row.prompt: row for row in read(tmp_path / "out/rankings.jsonl", Ranking)}
-    assert (rankings["rank 0"].groups, rankings["rank 0"].rejected) == (((0,), (1,)), (2,))
-    assert (rankings["ruled"].groups, rankings["ruled"].rejected) == (((2,), (1,), (0,)), ())
-    pairs = read(tmp_path / "out/pairs.jsonl", Pair)
-    (graded,) = (pair for pair in pairs if pair.prompt == "pair 3")
-    assert graded.margin == pytest.approx((3 + 1 + 1) / 3)
-    assert 0.6 < graded.weight < 1
-    assert [(pair.chosen, pair.rejected, pair.weight) for pair in pairs if pair.prompt == "ruled"] == [
-        ("c", "b", 1.0), ("c", "a", 1.0), ("b", "a", 1.0),
-    ]  # fmt: skip
-    assert [pair.tie for pair in pairs if pair.prompt == "tie"] == [True]
-    vetted = [line["completion"] for line in lines(tmp_path / "out/vetted.jsonl")]
-    assert vetted == ["first", "better", "first"]
-    fewer = write(store, number, tmp_path / "fewer", which="consensus")
-    assert fewer["pairs"] == 6 * 1 + 3 + 6  # without the rejected answer and the tie
-    trl = write(store, number, tmp_path / "trl", which="consensus", shape="trl", method="borda")
-    assert trl["pairs"] == fewer["pairs"]
-    assert all("weight" in line and "margin" not in line for line in lines(tmp_path / "trl/pairs.jsonl"))
-    told = json.loads((tmp_path / "fewer/export.json").read_text())["left_out"]
-    assert told == {"tied": 1, "items (vet) that give no row together": 1, "items (pair) that give no row together": 1}
-    with pytest.raises(UserError, match=r"min_confidence is 0\.3; it must be at least 0\.5"):
-        write(store, number, tmp_path / "odd", which="consensus", min_confidence=0.3)
+    assert write(store, number, tmp_path / "all", How(surplus=True)) == {"thumbs": 2}
 
 
 def test_vetted_rows_of_each_labeler(store: Store, tmp_path: Path) -> None:
@@ -411,7 +275,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(store: Store, tmp_path:
     write(store, number, tmp_path / "empty")
     before = (tmp_path / "empty/pairs.jsonl").read_bytes()
     with pytest.raises(UserError, match="no empty folder"):
-        write(store, number, tmp_path / "empty", ties="keep")
+        write(store, number, tmp_path / "empty", How(ties="keep"))
     assert (tmp_path / "empty/pairs.jsonl").read_bytes() == before
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="no empty folder"):

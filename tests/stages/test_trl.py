@@ -20,7 +20,7 @@ from accordant.feedback import people, tasks
 from accordant.feedback.assignment import next_task, submit
 from accordant.feedback.store import Store
 from accordant.feedback.tasks import Text, Work
-from accordant.stages.feedback_files import write
+from accordant.stages.feedback_files import How, write
 from accordant.types import Message
 from tiny import tiny_classifier, tiny_llama
 
@@ -79,7 +79,7 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
             else:
                 payload = {"text": "a kite flew over it"}
             submit(store, task.assignment_id, who, payload, f"u{n}", 1)
-        counts = write(store, number, tmp_path / "out", shape="trl", margins="large", rejects="lose", ai=True)
+        counts = write(store, number, tmp_path / "out", How(shape="trl", margins="large", rejects="lose", ai=True))
     assert counts == {"pairs": 4 * 3 + 4, "thumbs": 8, "demonstrations": 4}
     return tmp_path / "out"
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 
 from accordant.feedback.schema import answer, assignment, completion, item, item_completion, labeler, model, prompt
 from accordant.feedback.store import Store
-from accordant.types import Message, PromptText
+from accordant.types import Message, PromptText, Source
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,15 @@ def said(store: Store, project_id: int, *, surplus: bool = False, gold: bool = F
             )
             for row in connection.execute(query)
         ]  # fmt: skip
+
+
+def source_of(item_id: int) -> Source:
+    """Where a row made of an item came from, as complaints name it; `item_of` reads it."""
+    return Source(f"item {item_id}", 0)
+
+
+def item_of(source: Source) -> int:
+    return int(source.file.removeprefix("item "))
 
 
 def prompt_of(content: Any) -> PromptText:

@@ -27,6 +27,7 @@ from accordant.types import UserError
 SKIPS_HALT = 5
 """An item that this many people have skipped says something about itself, not about them."""
 _TAKEN = ("leased", "submitted")
+_PROBES = 16  # drawn items that are looked at before all are
 _TRIES = 20  # items that others may fill between being looked at and being locked
 
 
@@ -73,22 +74,21 @@ def submit(
     """Store an answer, or a revision of it, and return the revision's number. Sent twice with one uuid it is stored once.
 
     Raises:
-        UserError: the task is another person's, the answer is incomplete, or the uuid belongs to another answer.
+        UserError: the task is another person's, the answer is incomplete, or the uuid belongs to another answer, which may be
+            an earlier one to this task that arrived although the page did not hear of it.
     """
     with store.write() as connection:
         row = _own(connection, assignment_id, labeler_id, lock=True)
+        thing = connection.execute(_about(row.item_id, assignment_id)).one()
+        kept = payloads.check(thing.task, payload, row.display, thing.attributes)
         before = connection.execute(select(answer).where(answer.c.client_uuid == client_uuid)).one_or_none()
         if before is not None:
-            if before.assignment_id != assignment_id:
+            if before.assignment_id != assignment_id or before.payload != kept:
                 raise UserError(f"the submission id {client_uuid} was used for another answer: reload the page")
             return int(before.revision)
-        thing = connection.execute(select(item).where(item.c.id == row.item_id)).one()
-        plan = _project(connection, thing.project_id)
-        kept = payloads.check(thing.task, payload, row.display, plan.attributes)
         _expire(connection, store.now())
-        state = _state_after(connection, row, plan.overlap)
-        last = connection.scalar(select(func.max(answer.c.revision)).where(answer.c.assignment_id == assignment_id)) or 0
-        version = connection.scalar(select(func.max(guideline.c.version)).where(guideline.c.project_id == plan.id)) or 0
+        state = _state_after(connection, row, thing)
+        last, version = thing.last or 0, thing.version or 0
         connection.execute(insert(answer).values(
             assignment_id=assignment_id, revision=last + 1, payload=kept, ms_spent=max(0, int(ms_spent)),
             client_uuid=client_uuid, guidelines_version=version, created=store.now(),
@@ -98,6 +98,14 @@ def submit(
         kind = "submit" if last == 0 else "revise"
         store.log(connection, kind, labeler_id, assignment=assignment_id, item=thing.id, revision=last + 1, state=state)
         return int(last) + 1
+
+
+def _about(item_id: int, assignment_id: int) -> Any:
+    """The query for an item, what its project says of it, and the last revision and guidelines so far."""
+    last = select(func.max(answer.c.revision)).where(answer.c.assignment_id == assignment_id).scalar_subquery()
+    version = select(func.max(guideline.c.version)).where(guideline.c.project_id == item.c.project_id).scalar_subquery()
+    columns = (project.c.attributes, project.c.overlap, last.label("last"), version.label("version"))
+    return select(item, *columns).join(project).where(item.c.id == item_id)
 
 
 def skip(store: Store, assignment_id: int, labeler_id: int, reason: str) -> None:
@@ -144,7 +152,9 @@ def save_draft(store: Store, assignment_id: int, labeler_id: int, payload: Mappi
 
 def _choose(connection: Connection, plan: Row[Any], person: Row[Any], passed: set[int]) -> tuple[Row[Any], str] | None:
     """An open item with room that this person has not had, and by which rule it was chosen."""
-    done = connection.scalar(_given(plan.id, person.id)) or 0
+    done, low, high = connection.execute(_so_far(plan.id, person.id)).one()
+    if low is None:
+        return None
     order = plan.order_by
     if order != "random" and _chance(plan.seed, "order", person.id, done) < plan.random_share:
         order = "random"
@@ -153,32 +163,46 @@ def _choose(connection: Connection, plan: Row[Any], person: Row[Any], passed: se
         # Gold beyond its share is given only where nothing else is left, and then not at all: it would teach nobody.
         if gold and not wants_gold:
             break
-        found = _first(connection, plan, person, order, gold, passed, done)
+        found = _first(connection, plan, person, order, gold, passed, done, range(low, high + 1))
         if found is not None:
             return found, "gold" if gold else order
     return None
 
 
-def _given(project_id: int, labeler_id: int) -> Any:
-    return (
-        select(func.count())
-        .select_from(assignment.join(item))
-        .where(assignment.c.labeler_id == labeler_id, item.c.project_id == project_id)
-    )
+def _so_far(project_id: int, labeler_id: int) -> Any:
+    """The query for how many items of a project this labeler was given, and for the least and the greatest id of its items."""
+    given = select(func.count()).select_from(assignment.join(item)).where(
+        assignment.c.labeler_id == labeler_id, item.c.project_id == project_id
+    )  # fmt: skip
+    return select(given.scalar_subquery(), func.min(item.c.id), func.max(item.c.id)).where(item.c.project_id == project_id)
 
 
 def _first(
-    connection: Connection, plan: Row[Any], person: Row[Any], order: str, gold: bool, passed: set[int], done: int
+    connection: Connection, plan: Row[Any], person: Row[Any], order: str, gold: bool, passed: set[int], done: int, ids: range
 ) -> Row[Any] | None:
     query = open_to(plan, person, gold=gold).where(item.c.id.not_in(passed))
     if order == "random" or gold:
-        ids = connection.scalars(query.with_only_columns(item.c.id).order_by(item.c.id)).all()
-        if not ids:
+        probed = _probed(connection, plan, person, query, done, ids)
+        if probed is not None:
+            return probed
+        left = connection.scalars(query.with_only_columns(item.c.id).order_by(item.c.id)).all()
+        if not left:
             return None
-        pick = ids[int(_chance(plan.seed, "item", person.id, done) * len(ids))]
+        pick = left[int(_chance(plan.seed, "item", person.id, done) * len(left))]
         return connection.execute(select(item).where(item.c.id == pick)).one()
     first = item.c.priority.desc() if order == "priority" else places().asc()
     return connection.execute(query.order_by(first, item.c.id).limit(1)).one_or_none()
+
+
+def _probed(connection: Connection, plan: Row[Any], person: Row[Any], query: Any, done: int, ids: range) -> Row[Any] | None:
+    """One of the items of the query, each as likely as another, or None: found by looking at a few drawn ids.
+
+    What is drawn and no item of the query is drawn again, so the choice is that of a draw from the query; and while a project
+    is far from full it takes a fraction of the time that listing all its open items does.
+    """
+    drawn = [ids[int(_chance(plan.seed, "probe", person.id, done, k) * len(ids))] for k in range(_PROBES)]
+    found = {row.id: row for row in connection.execute(query.where(item.c.id.in_(drawn)))}
+    return next((found[number] for number in drawn if number in found), None)
 
 
 def open_to(plan: Row[Any], person: Row[Any] | Person, *, gold: bool, declined: bool = False) -> Any:
@@ -265,14 +289,15 @@ def _expire(connection: Connection, now: int) -> None:
     connection.execute(update(assignment).where(late).values(state="expired"))
 
 
-def _state_after(connection: Connection, row: Row[Any], overlap: int) -> str:
+def _state_after(connection: Connection, row: Row[Any], thing: Row[Any]) -> str:
     """What an assignment becomes when its answer comes: surplus where its place was given to somebody else."""
     if row.state in ("submitted", "surplus"):
         return str(row.state)  # a revision
-    thing = connection.execute(select(item).where(item.c.id == row.item_id)).one()
-    now = connection.scalar(select(assignment.c.state).where(assignment.c.id == row.id))
-    kind = connection.scalar(select(labeler.c.kind).where(labeler.c.id == row.labeler_id)) or "human"
-    return "submitted" if now == "leased" or _room(connection, thing, overlap, kind) else "surplus"
+    now = connection.execute(
+        select(assignment.c.state, labeler.c.kind).join(labeler, labeler.c.id == assignment.c.labeler_id)
+        .where(assignment.c.id == row.id)
+    ).one()  # fmt: skip
+    return "submitted" if now.state == "leased" or _room(connection, thing, thing.overlap, now.kind) else "surplus"
 
 
 def _own(connection: Connection, assignment_id: int, labeler_id: int, *, lock: bool = False) -> Row[Any]:

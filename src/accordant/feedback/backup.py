@@ -75,7 +75,8 @@ def restore(store: Store, source: str | Path) -> dict[str, int]:
             if connection.scalar(select(func.count()).select_from(table)):
                 raise UserError(f"the store is not empty (table {table.name} has rows): restore into a new one")
         for table in _TABLES:
-            rows = [json.loads(line) for line in archive.read(f"{table.name}.jsonl").decode().splitlines()]
+            # Not `splitlines`: JSON leaves U+2028 and the like inside a text as they are.
+            rows = [json.loads(line) for line in archive.read(f"{table.name}.jsonl").split(b"\n") if line]
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 connection.execute(insert(table), rows[start : start + _ROWS_AT_ONCE])
             counts[table.name] = len(rows)

@@ -15,8 +15,8 @@ from statistics import fmean
 from typing import Any, Literal, TypeAlias
 
 from accordant.feedback import export
-from accordant.feedback.answers import Said
-from accordant.feedback.votes import by_item, ranking, side, source_of
+from accordant.feedback.answers import Said, source_of
+from accordant.feedback.votes import by_item, ranking, side
 from accordant.stats.consensus import CONSENSUS, borda_ranking, consensus_pairs
 from accordant.stats.dawid_skene import FIRST, SECOND, TIE, dawid_skene
 from accordant.stats.grades import MARGINS
@@ -204,13 +204,13 @@ def _likert(item: list[Said], rules: _Rules, out: dict[str, list[Row]]) -> None:
     scores = {name: total / weight for name, (total, weight) in sums.items() if weight > 0}
     if scores:
         first = item[0]
-        out["likert"].append(Rating(first.prompt, first.completions[0].text, scores, CONSENSUS, source_of(first)))
+        out["likert"].append(Rating(first.prompt, first.completions[0].text, scores, CONSENSUS, source_of(first.item_id)))
 
 
 def _thumb(item: list[Said], rules: _Rules, out: dict[str, list[Row]]) -> None:
     first, up = item[0], rules.up[item[0].item_id]
     if max(up, 1 - up) > rules.min_confidence:
-        out["thumb"].append(Thumb(first.prompt, first.completions[0].text, up > 0.5, CONSENSUS, source_of(first)))
+        out["thumb"].append(Thumb(first.prompt, first.completions[0].text, up > 0.5, CONSENSUS, source_of(first.item_id)))
 
 
 def _thumbs_up(items: Mapping[int, list[Said]], method: Method) -> dict[int, float]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from accordant.feedback.answers import Said
+from accordant.feedback.answers import Said, source_of
 from accordant.stats.grades import MARGINS
-from accordant.types import Chat, Pair, Prompt, Ranking, Rating, Row, Source, Thumb
+from accordant.types import Chat, Pair, Prompt, Ranking, Rating, Row, Thumb
 
 
 def rows(answers: Iterable[Said], margins: str | None = None) -> dict[str, list[Row]]:
@@ -40,10 +40,6 @@ def vetted(answers: Iterable[Said]) -> list[dict[str, Any]]:
     return kept
 
 
-def _source(one: Said) -> Source:
-    return Source(f"item {one.item_id}", 0)
-
-
 def _texts(one: Said) -> tuple[str, ...]:
     return tuple(completion.text for completion in one.completions)
 
@@ -53,35 +49,37 @@ def _rank(one: Said, _: Mapping[str, float]) -> Row | None:
         return None
     place = {completion.id: k for k, completion in enumerate(one.completions)}
     groups = tuple(tuple(place[i] for i in group) for group in one.payload["groups"])
-    return Ranking(one.prompt, _texts(one), groups, tuple(place[i] for i in one.payload["rejected"]), one.labeler, _source(one))
+    return Ranking(
+        one.prompt, _texts(one), groups, tuple(place[i] for i in one.payload["rejected"]), one.labeler, source_of(one.item_id)
+    )
 
 
 def _pair(one: Said, margins: Mapping[str, float]) -> Row | None:
     first, second = one.completions
     if one.payload.get("tie"):
-        return Pair(one.prompt, first.text, second.text, tie=True, labeler=one.labeler, source=_source(one))
+        return Pair(one.prompt, first.text, second.text, tie=True, labeler=one.labeler, source=source_of(one.item_id))
     if "better" not in one.payload:
         return None
     chosen, rejected = (first, second) if one.payload["better"] == first.id else (second, first)
     margin = margins.get(one.payload["grade"], 0.0)
-    return Pair(one.prompt, chosen.text, rejected.text, margin, labeler=one.labeler, source=_source(one))
+    return Pair(one.prompt, chosen.text, rejected.text, margin, labeler=one.labeler, source=source_of(one.item_id))
 
 
 def _likert(one: Said, _: Mapping[str, float]) -> Row:
     scores = {name: float(score) for name, score in one.payload["scores"].items() if score is not None}
-    return Rating(one.prompt, one.completions[0].text, scores, one.labeler, _source(one))
+    return Rating(one.prompt, one.completions[0].text, scores, one.labeler, source_of(one.item_id))
 
 
 def _thumb(one: Said, _: Mapping[str, float]) -> Row:
-    return Thumb(one.prompt, one.completions[0].text, one.payload["up"], one.labeler, _source(one))
+    return Thumb(one.prompt, one.completions[0].text, one.payload["up"], one.labeler, source_of(one.item_id))
 
 
 def _demonstration(one: Said, _: Mapping[str, float]) -> Row:
-    return Chat(one.prompt, one.payload["text"], _source(one))
+    return Chat(one.prompt, one.payload["text"], source_of(one.item_id))
 
 
 def _red_team(one: Said, _: Mapping[str, float]) -> Row:
-    return Prompt(one.payload["text"], _source(one))
+    return Prompt(one.payload["text"], source_of(one.item_id))
 
 
 def _vet(one: Said, _: Mapping[str, float]) -> Row | None:  # noqa: ARG001  (rows of any shape: `vetted` gives them)

@@ -1,8 +1,8 @@
-"""What an admin sees of the store: projects and how far they are, items, single items in full, people, the log.
+"""What an admin sees of the store: projects and how far they are, their items, people, the log.
 
 Lists come in pages and are counted by the database, so that a project of thousands of items opens at once. Whose answers count
-for progress is decided as in `answers`: those of people, in time, to items that are not gold. Single items are in `inspection`.
-Left out: how good the answers are (`quality`).
+for progress is decided as in `answers`: those of people, in time, to items that are not gold.
+Left out: one item in full (`inspection`), and how good the answers are (`quality`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from accordant.feedback.schema import (
     prompt,
 )
 from accordant.feedback.store import Store
-from accordant.types import PromptText, UserError
+from accordant.feedback.words import excerpt, last_turn
+from accordant.types import UserError
 
 DAY_MS = 86_400_000
 STATES = ("open", "full", "halted", "gold")
@@ -94,7 +95,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Person:
+class Account:
     """An account and what it has done."""
 
     id: int
@@ -208,13 +209,21 @@ def items(
     with store.read() as connection:
         rows, total, number, last = _cut(connection, query, page, size)
     lines = (
-        Line(row.id, row.task, _beginning(prompt_of(row.content)), row.state, row.answers, row.skips, row.priority)
+        Line(
+            row.id,
+            row.task,
+            excerpt(last_turn(prompt_of(row.content)), SNIPPET),
+            row.state,
+            row.answers,
+            row.skips,
+            row.priority,
+        )
         for row in rows
     )
     return Page(tuple(lines), total, number, last)
 
 
-def everybody(store: Store) -> list[Person]:
+def everybody(store: Store) -> list[Account]:
     """All accounts by name, people and AI labelers, with their activity in all projects."""
     done = (
         select(
@@ -240,7 +249,7 @@ def everybody(store: Store) -> list[Person]:
     )
     with store.read() as connection:
         return [
-            Person(
+            Account(
                 row.id, row.name, row.kind, row.role, row.active, dict(row.strata), row.created, row.answers or 0,
                 row.skips or 0, row.last,
             )
@@ -375,9 +384,3 @@ def _contains(text: str) -> ColumnElement[bool]:
         .correlate(item)
     )
     return or_(func.lower(cast(prompt.c.content, Text)).contains(escaped, autoescape=True), within.exists())
-
-
-def _beginning(text: PromptText) -> str:
-    """Of messages, what was said last: the turns before it are often the same for many items."""
-    words = " ".join((text if isinstance(text, str) else text[-1].content if text else "").split())
-    return words if len(words) <= SNIPPET else words[: SNIPPET - 1] + "…"

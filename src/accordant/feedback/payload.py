@@ -50,6 +50,9 @@ def check(task: str, payload: object, completions: Sequence[int], attributes: Se
     return kept | ({"comment": _text(comment, "comment")} if comment else {})
 
 
+_NAMING = ("groups", "rejected", "better")  # the fields that name answers
+
+
 def with_ids(payload: object, completions: Sequence[int]) -> object:
     """A payload that names answers by their place in `completions` -> the same by id.
 
@@ -66,7 +69,24 @@ def with_ids(payload: object, completions: Sequence[int]) -> object:
     def ids_of(value: object) -> object:
         return [ids_of(one) for one in value] if isinstance(value, list) else id_of(value)
 
-    return {name: ids_of(value) if name in ("groups", "rejected", "better") else value for name, value in payload.items()}
+    return {name: ids_of(value) if name in _NAMING else value for name, value in payload.items()}
+
+
+def with_places(payload: object, completions: Sequence[int]) -> Any:
+    """The inverse of `with_ids`; an id that is none of `completions` is left out of a list, and else null."""
+    if not isinstance(payload, Mapping):
+        return payload
+    place = {one: k for k, one in enumerate(completions)}
+
+    def known(value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and value in place
+
+    def places_of(value: object) -> object:
+        if isinstance(value, list):
+            return [places_of(one) for one in value if isinstance(one, list) or known(one)]
+        return place[value] if known(value) else None  # type: ignore[index]
+
+    return {name: places_of(value) if name in _NAMING else value for name, value in payload.items()}
 
 
 def _rank(payload: Payload, completions: list[int], _: list[str]) -> dict[str, Any]:

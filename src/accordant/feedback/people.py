@@ -10,19 +10,22 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
+from accordant.feedback.payload import with_places
 from accordant.feedback.schema import answer, assignment, draft, event, invitation, labeler, prompt, ruling
 from accordant.feedback.store import Store
 from accordant.types import UserError
 
 SHORTEST = 10  # characters of a password
+LONGEST_STRATUM = 100  # characters of a language, region or expertise
 _SCRYPT = {"n": 2**15, "r": 8, "p": 3}  # 32 MiB: what the OWASP password storage cheat sheet asks for at this p
 _MEMORY = 64 * 2**20
+_NOT_INVITED = "this invitation is not valid any more: ask for a new one"
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,19 @@ def join(store: Store, token: str, name: str, password: str, strata: Mapping[str
     """Make the account that an invitation promises; the token is used up.
 
     Raises:
-        UserError: the token is unknown, used or out of date; the name is taken; the password is too short.
+        UserError: the token is unknown, used or out of date; the name is taken; the password is too short; a stratum too long.
     """
+    if not is_invited(store, token):  # before the slow part, which must not be had for the asking
+        raise UserError(_NOT_INVITED)
     _check_password(password)
+    _check_strata(strata or {})
     digest = _scrypt(password)  # slow on purpose, so not inside the transaction
     with store.write() as connection:
         row = connection.execute(
             select(invitation).where(invitation.c.token_hash == _hash(token)).with_for_update()
         ).one_or_none()
         if row is None or row.used_by is not None or row.expires < store.now():
-            raise UserError("this invitation is not valid any more: ask for a new one")
+            raise UserError(_NOT_INVITED)
         person = _make(store, connection, name, "human", row.role, digest, strata or {})
         connection.execute(update(invitation).where(invitation.c.id == row.id).values(used_by=person.id))
         return person
@@ -96,8 +102,9 @@ def sign_in(store: Store, name: str, password: str) -> Person:
         UserError: they do not belong together, or the account is closed. Which of these it is stays unsaid, and both take
             equally long.
     """
+    asked = name.strip().replace("\0", " ")  # which PostgreSQL does not even look for
     with store.read() as connection:
-        row = connection.execute(select(labeler).where(labeler.c.name == name.strip())).one_or_none()
+        row = connection.execute(select(labeler).where(labeler.c.name == asked)).one_or_none()
     known = row.password if row is not None and row.password else _NOBODY
     right = _matches(password, known)
     if row is None or not right or not row.active or row.password is None:
@@ -107,7 +114,7 @@ def sign_in(store: Store, name: str, password: str) -> Person:
 
 def known(store: Store, labeler_id: int) -> tuple[Person, str] | None:
     """The account, and a stamp that changes with its password; None where there is no such account."""
-    with store.read() as connection:
+    with store.glance() as connection:
         row = connection.execute(select(labeler).where(labeler.c.id == labeler_id)).one_or_none()
     return row and (_person(row), _hash(row.password or "")[:16])
 
@@ -157,29 +164,56 @@ def close(store: Store, labeler_id: int, by: int | None = None) -> None:
         UserError: there is no such account, or it is the last active admin's.
     """
     with store.write() as connection:
-        person = _one(connection, labeler_id)
-        admins = connection.scalar(
-            select(func.count()).select_from(labeler).where(labeler.c.role == "admin", labeler.c.active.is_(True))
-        )
-        if person.role == "admin" and person.active and admins == 1:
-            raise UserError("this is the last admin: make another one first")
-        connection.execute(update(labeler).where(labeler.c.id == labeler_id).values(active=False))
-        store.log(connection, "close", by, labeler=labeler_id)
+        _close(store, connection, labeler_id, by)
+
+
+def _close(store: Store, connection: Connection, labeler_id: int, by: int | None) -> None:
+    # The rows are locked: on PostgreSQL two admins could else close each other, each seeing the other one still there.
+    admins = connection.scalars(
+        select(labeler.c.id)
+        .where(labeler.c.role == "admin", labeler.c.active.is_(True))
+        .order_by(labeler.c.id)
+        .with_for_update()
+    ).all()
+    _one(connection, labeler_id)
+    if list(admins) == [labeler_id]:
+        raise UserError("this is the last admin: make another one first")
+    connection.execute(update(labeler).where(labeler.c.id == labeler_id).values(active=False))
+    store.log(connection, "close", by, labeler=labeler_id)
 
 
 def about(store: Store, labeler_id: int) -> dict[str, Any]:
-    """All that is stored about a person: the account, the answers with their revisions, drafts, rulings, and events."""
+    """All that is stored about a person: the account, the answers with their revisions, drafts, rulings, and events.
+
+    Answers name completions by their place on the person's screen, and no task says which item it is of or why it was chosen:
+    whoever labels may read all this, and must not learn which tasks are hidden gold or whose completion is whose.
+    """
     with store.read() as connection:
         row = _one(connection, labeler_id)
         mine = select(assignment.c.id).where(assignment.c.labeler_id == labeler_id)
+        tasks = _rows(connection, select(assignment).where(assignment.c.labeler_id == labeler_id))
+        display = {task["id"]: task["display"] for task in tasks}
+        answers = _rows(connection, select(answer).where(answer.c.assignment_id.in_(mine)))
+        drafts = _rows(connection, select(draft).where(draft.c.assignment_id.in_(mine)))
+        events = _rows(connection, select(event).where(event.c.labeler_id == labeler_id))
         return {
             "account": {k: v for k, v in row._mapping.items() if k != "password"},
-            "assignments": _rows(connection, select(assignment).where(assignment.c.labeler_id == labeler_id)),
-            "answers": _rows(connection, select(answer).where(answer.c.assignment_id.in_(mine))),
-            "drafts": _rows(connection, select(draft).where(draft.c.assignment_id.in_(mine))),
+            "assignments": [{name: task[name] for name in ("id", "state", "leased_until", "created")} for task in tasks],
+            "answers": [one | {"payload": with_places(one["payload"], display[one["assignment_id"]])} for one in answers],
+            "drafts": [one | {"payload": _draft(one["payload"], display[one["assignment_id"]])} for one in drafts],
             "rulings": _rows(connection, select(ruling).where(ruling.c.labeler_id == labeler_id)),
-            "events": _rows(connection, select(event).where(event.c.labeler_id == labeler_id)),
+            "events": [one | {"what": _of_own_work(one["what"])} for one in events],
         }  # fmt: skip
+
+
+def _draft(kept: Mapping[str, Any], display: Sequence[int]) -> dict[str, Any]:
+    return {**kept, "payload": with_places(kept.get("payload"), display)}
+
+
+def _of_own_work(what: Mapping[str, Any]) -> dict[str, Any]:
+    """An event as whoever labels may know it; what an admin did to an item is the admin's to know."""
+    hidden = ("item", "chosen_by") if "assignment" in what else ()
+    return {name: value for name, value in what.items() if name not in hidden}
 
 
 def forget(store: Store, labeler_id: int) -> None:
@@ -188,15 +222,17 @@ def forget(store: Store, labeler_id: int) -> None:
     Raises:
         UserError: there is no such account, or it is the last active admin's.
     """
-    close(store, labeler_id, by=labeler_id)
     with store.write() as connection:
+        _close(store, connection, labeler_id, labeler_id)
         mine = select(assignment.c.id).where(assignment.c.labeler_id == labeler_id)
+        connection.execute(mine.with_for_update()).all()  # an answer that is on its way comes first, and is deleted, too
         connection.execute(delete(answer).where(answer.c.assignment_id.in_(mine)))
         connection.execute(delete(draft).where(draft.c.assignment_id.in_(mine)))
         connection.execute(delete(assignment).where(assignment.c.labeler_id == labeler_id))
         connection.execute(delete(ruling).where(ruling.c.labeler_id == labeler_id))
         connection.execute(delete(event).where(event.c.labeler_id == labeler_id))
-        nobody = {"name": f"deleted {labeler_id}", "password": None, "strata": {}, "declines": []}
+        # In brackets, so that nobody can have joined under this name.
+        nobody = {"name": f"(deleted {labeler_id})", "password": None, "strata": {}, "declines": []}
         connection.execute(update(labeler).where(labeler.c.id == labeler_id).values(**nobody))
         store.log(connection, "forget", None, labeler=labeler_id)
 
@@ -245,6 +281,12 @@ def _rows(connection: Connection, query: Any) -> list[dict[str, Any]]:
 def _check_password(password: str) -> None:
     if len(password) < SHORTEST:
         raise UserError(f"the password has {len(password)} characters; it needs at least {SHORTEST}")
+
+
+def _check_strata(strata: Mapping[str, str]) -> None:
+    for name, value in strata.items():
+        if len(value) > LONGEST_STRATUM or "\0" in value:
+            raise UserError(f"the {name} has {len(value):,} characters; give at most {LONGEST_STRATUM}, none of them U+0000")
 
 
 def _scrypt(password: str) -> str:

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, func, select, update
 from accordant.feedback.adjudication import disagreement
 from accordant.feedback.answers import said
 from accordant.feedback.quality import RESAMPLES
-from accordant.feedback.schema import assignment, item
+from accordant.feedback.schema import assignment, item, labeler
 from accordant.feedback.store import Store
 from accordant.feedback.votes import compared
 from accordant.stats.agreement import NO_OVERLAP
@@ -63,11 +63,13 @@ def by_uncertainty(store: Store, values: Mapping[int, float], by: int | None = N
 
 
 def chosen(store: Store, project_id: int, *, resamples: int = RESAMPLES) -> tuple[Chosen, ...]:
-    """How many tasks each rule has chosen, and how far those who did them agree with the others on the same items.
+    """How many tasks each rule has chosen for people, and how far those who did them agree with the others on the same items.
 
     Intervals are by item. An item can be in the share of several rules: once at random and once by priority.
     """
-    of_project = select(assignment).join(item).where(item.c.project_id == project_id).subquery()
+    of_people = assignment.join(item).join(labeler)
+    wanted = item.c.project_id == project_id, labeler.c.kind == "human"
+    of_project = select(assignment).select_from(of_people).where(*wanted).subquery()
     with store.read() as connection:
         rule = {
             (row.item_id, row.labeler_id): row.chosen_by

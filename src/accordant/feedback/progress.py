@@ -20,7 +20,7 @@ from accordant.feedback.assignment import open_to, places
 from accordant.feedback.people import Person
 from accordant.feedback.schema import answer, assignment, completion, draft, guideline, item, labeler, project, prompt
 from accordant.feedback.store import Store
-from accordant.feedback.words import excerpt, words
+from accordant.feedback.words import excerpt, last_turn, words
 from accordant.stats.flags import too_often
 from accordant.types import PromptText, UserError
 
@@ -142,6 +142,12 @@ def task(store: Store, assignment_id: int, labeler_id: int) -> TaskView:
     )  # fmt: skip
 
 
+def state(store: Store, assignment_id: int) -> str:
+    """What became of a task: leased, expired, submitted, surplus or skipped."""
+    with store.glance() as connection:
+        return str(connection.scalar(select(assignment.c.state).where(assignment.c.id == assignment_id)))
+
+
 def history(store: Store, project_id: int, labeler_id: int, *, limit: int = 50, offset: int = 0) -> tuple[Answered, ...]:
     """A labeler's own answers to a project, the newest first, as they stand after their last revision."""
     query = (
@@ -153,8 +159,8 @@ def history(store: Store, project_id: int, labeler_id: int, *, limit: int = 50, 
     with store.read() as connection:
         return tuple(
             Answered(
-                row.assignment_id, row.task, excerpt(_last_words(row.content)), words(row.task, row.payload, row.display),
-                row.revision, row.created, row.state == "surplus",
+                row.assignment_id, row.task, excerpt(last_turn(prompt_of(row.content))),
+                words(row.task, row.payload, row.display), row.revision, row.created, row.state == "surplus",
             )
             for row in connection.execute(query)
         )  # fmt: skip
@@ -284,11 +290,6 @@ def _newest() -> Any:
     return ~select(later.c.id).where(
         later.c.assignment_id == answer.c.assignment_id, later.c.revision > answer.c.revision
     ).exists()  # fmt: skip
-
-
-def _last_words(content: Any) -> str:
-    found = prompt_of(content)
-    return found if isinstance(found, str) else found[-1].content if found else ""
 
 
 # --- ties ------------------------------------------------------------------------------------------------------------

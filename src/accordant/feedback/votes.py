@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accordant.feedback.answers import Said
+from accordant.feedback.answers import Said, source_of
 from accordant.feedback.export import rows
 from accordant.feedback.payload import SCALE
 from accordant.stats.dawid_skene import FIRST, SECOND, TIE
 from accordant.stats.grades import GRADES
 from accordant.stats.rankings import levels
-from accordant.types import Ranking, Source
+from accordant.types import Ranking
 
 BOTH_BAD = 3
 VERDICTS = ("accept", "edit", "reject")
@@ -54,18 +54,13 @@ def ranking(one: Said) -> Ranking | None:
     said = side(one)
     assert said is not None
     texts = tuple(completion.text for completion in one.completions)
-    return Ranking(one.prompt, texts, groups[said], (0, 1) if said == BOTH_BAD else (), one.labeler, source_of(one))
+    return Ranking(one.prompt, texts, groups[said], (0, 1) if said == BOTH_BAD else (), one.labeler, source_of(one.item_id))
 
 
 def level(one: Said) -> NDArray[np.int64] | None:
     """The level (K,) of each completion of a ranked item, 0 the best; None where there is no ranking."""
     found = ranking(one)
     return None if found is None else levels(found)
-
-
-def source_of(one: Said) -> Source:
-    """Where a row made of an item's answers came from, as complaints name it."""
-    return Source(f"item {one.item_id}", 0)
 
 
 def side(one: Said) -> int | None:

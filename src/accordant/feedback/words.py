@@ -1,9 +1,11 @@
-"""An answer in words, with the letters that the labeler saw: "B > A = D, F: C". For people to read, never to be parsed."""
+"""An answer in words, with the letters that the labeler saw: "B > A = D, F: C"; and texts for lists. Never to be parsed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from accordant.types import PromptText
 
 EXCERPT = 80  # characters of a longer text
 
@@ -37,6 +39,11 @@ def excerpt(text: str, length: int = EXCERPT) -> str:
     """The text on one line, cut with "..." where it is longer."""
     line = " ".join(text.split())
     return line if len(line) <= length else f"{line[: length - 3]}..."
+
+
+def last_turn(prompt: PromptText) -> str:
+    """A prompt, or of messages what was said last: the turns before it are often the same for many items."""
+    return prompt if isinstance(prompt, str) else prompt[-1].content if prompt else ""
 
 
 def _rank(payload: Mapping[str, Any], display: Sequence[int]) -> str:

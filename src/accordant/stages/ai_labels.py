@@ -108,13 +108,6 @@ class Tally:
         readable = self.comparisons - self.unreadable
         return self.consistent / readable if readable else None
 
-    def told(self) -> dict[str, Any]:
-        """As a report has it."""
-        return {
-            "answers": dict(self.answers), "skipped": self.skipped, "comparisons": self.comparisons,
-            "unreadable": self.unreadable, "consistency": self.consistency,
-        }  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Compared:

@@ -27,7 +27,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -40,7 +40,7 @@ from accordant.data.rows import plain
 from accordant.data.split import key, split
 from accordant.feedback import consensus
 from accordant.feedback.adjudication import ruled, rulings
-from accordant.feedback.answers import Said, said
+from accordant.feedback.answers import Said, item_of, said
 from accordant.feedback.export import rows as rows_of
 from accordant.feedback.export import vetted
 from accordant.feedback.store import Store
@@ -68,6 +68,10 @@ class How:
         rejects: answers marked F are in no pair, or lose to every ranked one.
         method: of a consensus, labelers "weighted" by how reliable they are, or "borda", which counts all alike.
         min_confidence: of a consensus, what the probability of an order (with Borda its share of the labelers) must exceed.
+        splits: of each part its number of distinct prompts, or their share; the rest is "train". Empty: no parts.
+        seed: of the splits.
+        ai: with what AI labelers said.
+        surplus: with answers that came after their place had been given away.
     """
 
     shape: Literal["accordant", "trl"] = "accordant"
@@ -78,6 +82,10 @@ class How:
     rejects: Literal["exclude", "lose"] = "exclude"
     method: Literal["weighted", "borda"] = "weighted"
     min_confidence: float = 0.6
+    splits: Mapping[str, int | float] = field(default_factory=dict)
+    seed: int = 0
+    ai: bool = False
+    surplus: bool = False
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.min_confidence < 1:
@@ -96,47 +104,34 @@ class _Line:
     values: Mapping[str, Any] = field(default_factory=dict)  # a vetted row's own fields
 
 
-def write(
-    store: Store, project_id: int, folder: str | Path, *, shape: Literal["accordant", "trl"] = "accordant",
-    form: Literal["jsonl", "parquet"] = "jsonl", which: Literal["each", "consensus"] = "each",
-    margins: Literal["small", "large"] | None = None, ties: Literal["drop", "keep"] = "drop",
-    rejects: Literal["exclude", "lose"] = "exclude", method: Literal["weighted", "borda"] = "weighted",
-    min_confidence: float = 0.6, splits: Mapping[str, int | float] | None = None, seed: int = 0, ai: bool = False,
-    surplus: bool = False,
-) -> dict[str, int]:  # fmt: skip
+def write(store: Store, project_id: int, folder: str | Path, how: How | None = None) -> dict[str, int]:
     """Write the files and return the number of rows in each, by its name without the ending ("pairs", "test/pairs").
 
     Args:
         folder: is made, whole or not at all; it must be new or empty.
-        shape, form, which, margins, ties, rejects, method, min_confidence: see `How`.
-        splits: of each part its number of distinct prompts, or their share; the rest is "train". None: no parts.
-        seed: of the splits.
-        ai: with what AI labelers said.
-        surplus: with answers that came after their place had been given away.
 
     Raises:
         UserError: the folder is not empty; nothing has been said that makes a row; the splits leave no prompt for "train".
     """
-    how, target = How(shape, form, which, margins, ties, rejects, method, min_confidence), Path(folder)
+    how, target = how or How(), Path(folder)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"{target} exists and is no empty folder: an export is written into a folder of its own")
-    answers = said(store, project_id, ai=ai, surplus=surplus)
+    answers = said(store, project_id, ai=how.ai, surplus=how.surplus)
     left_out: Counter[str] = Counter()
-    if which == "consensus":
+    if how.which == "consensus":
         answers += [one for one in ruled(store, project_id) if one.gold is None]
     lines = _lines(answers, rulings(store, project_id), how, left_out)
     if not lines:
         reasons = "; ".join(f"{count} {reason}" for reason, count in (+left_out).items())
         raise UserError(f"of {len(answers)} answers none gives a row: {reasons or 'nothing has been said yet'}")
-    files = _parts(lines, splits, seed)
+    files = _parts(lines, how)
     names = _prompt_ids(answers)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         for name, some in files.items():
-            write_values(temporary / f"{name}.{form}", _values(some, how, names))
+            write_values(temporary / f"{name}.{how.form}", _values(some, how, names))
         counts = {name: len(some) for name, some in files.items()}
-        settings = {**vars(how), "splits": dict(splits or {}), "seed": seed, "ai": ai, "surplus": surplus}
-        told = {"schema": 1, "rows": counts, "left_out": dict(+left_out), "answers": len(answers), "settings": settings}
+        told = {"schema": 1, "rows": counts, "left_out": dict(+left_out), "answers": len(answers), "settings": asdict(how)}
         (temporary / "export.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(temporary, target)
@@ -191,18 +186,13 @@ def _together(answers: Sequence[Said], ruled: Mapping[int, Mapping[str, Any]], h
     for task, some in made.items():
         for row in some:
             kept = pairs_of_pairs([row], rules, left_out) if isinstance(row, Pair) else [row]
-            lines += [_Line(KINDS[task], one, _item_of(row)) for one in kept]
+            lines += [_Line(KINDS[task], one, item_of(row.source)) for one in kept]
     for item, votes in by_item(one for one in answers if one.task == "vet").items():
         lines += [_vetted(values, item) for values in consensus.vetted(votes, ruled)]
     with_row = {line.item for line in lines}
     silent = Counter(one.task for one in {one.item_id: one for one in answers}.values() if one.item_id not in with_row)
     left_out.update({f"items ({task}) that give no row together": count for task, count in silent.items()})
     return lines
-
-
-def _item_of(row: Row) -> int:
-    """The item that a row names as its source, as `feedback.export` writes it."""
-    return int(row.source.file.removeprefix("item "))
 
 
 def _vetted(values: Mapping[str, Any], item: int) -> _Line:
@@ -225,11 +215,11 @@ def _as_row(values: Mapping[str, Any]) -> Row:
 # --- rows -> files ---------------------------------------------------------------------------------------------------
 
 
-def _parts(lines: Sequence[_Line], splits: Mapping[str, int | float] | None, seed: int) -> dict[str, list[_Line]]:
+def _parts(lines: Sequence[_Line], how: How) -> dict[str, list[_Line]]:
     """The lines by file: "pairs", or "test/pairs" with splits."""
     homes: dict[int, str] = {}
-    if splits:
-        parts = split([line.row for line in lines], splits, seed)
+    if how.splits:
+        parts = split([line.row for line in lines], how.splits, how.seed)
         homes = {id(row): f"{name}/" for name, some in parts.items() for row in some}
     mixed = {kind for kind in {line.kind for line in lines} if len({_talks(one) for one in lines if one.kind == kind}) > 1}
     files: dict[str, list[_Line]] = {}

@@ -28,7 +28,8 @@ Left out: judgements that the rows carry (ranks, scores, thumbs), since labelers
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -88,6 +89,9 @@ def work(
     """
     if task is not None and task not in schema.TASKS:
         raise UserError(f"there is no task {task!r}; there are {', '.join(schema.TASKS)}")
+    for name, value in (("criterion", criterion), ("warning", warning or "")):
+        if len(value) > _LONGEST[name]:
+            raise UserError(_too_long(name, value))
     asked = Asked(task, criterion, warning, attributes)
     made: list[Work] = []
     complaints: list[Complaint] = []
@@ -252,6 +256,8 @@ def _text(value: object, name: str) -> Text:
     model, sampling = value.get("model"), value.get("sampling")
     if sampling is not None and not isinstance(sampling, dict):
         raise Bad(f"`{name}.sampling` must be an object, found {shown(sampling)}")
+    if any(isinstance(one, float) and not math.isfinite(one) for one in _inside(sampling)):
+        raise Bad(f"`{name}.sampling` holds what is no finite number; leave it out")
     by = "file" if model is None else _short({"model": model}, "model")
     return Text(want.text({f"{name}.text": value.get("text")}, f"{name}.text"), by or "file", sampling or {})
 
@@ -270,8 +276,12 @@ def _short(fields: Fields, name: str) -> str | None:
         return None
     found = want.text(fields, name)
     if len(found) > _LONGEST[name]:
-        raise Bad(f"`{name}` has {len(found)} characters; at most {_LONGEST[name]} are kept: shorten it")
+        raise Bad(_too_long(name, found))
     return found
+
+
+def _too_long(name: str, value: str) -> str:
+    return f"`{name}` has {len(value)} characters; at most {_LONGEST[name]} are kept: shorten it"
 
 
 def _refuse_typos(fields: Fields) -> None:
@@ -299,14 +309,23 @@ def _json(cell: str, name: str) -> object:
 
 
 def _check_characters(fields: Fields) -> None:
+    """Everything a row says is stored and shown, also what no parser of rows looks at."""
     for name, value in fields.items():
-        if "\0" in name or _holds_null(value):
-            raise Bad(f"`{name}` has the character U+0000, which no database keeps as text; take it out")
+        texts = [one for one in (name, *_inside(value)) if isinstance(one, str)]
+        shown_name = name.encode(errors="backslashreplace").decode()
+        if any("\0" in one for one in texts):
+            raise Bad(f"`{shown_name}` has the character U+0000, which no database keeps as text; take it out")
+        if any("\ud800" <= char <= "\udfff" for one in texts for char in one):
+            raise Bad(f"`{shown_name}` has half a surrogate pair; delete that character")
 
 
-def _holds_null(value: object) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
+def _inside(value: object) -> Iterator[object]:
+    """The value, and all that it holds."""
+    yield value
     if isinstance(value, Mapping):
-        return any(_holds_null(inner) or _holds_null(key) for key, inner in value.items())
-    return isinstance(value, list) and any(_holds_null(inner) for inner in value)
+        for key, one in value.items():
+            yield key
+            yield from _inside(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _inside(one)

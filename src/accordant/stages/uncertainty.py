@@ -18,7 +18,7 @@ from sqlalchemy import select
 from torch import Tensor
 
 from accordant.data.template import LongRows
-from accordant.feedback.answers import completions_of, prompt_of
+from accordant.feedback.answers import completions_of, prompt_of, source_of
 from accordant.feedback.schema import item, prompt
 from accordant.feedback.store import Store
 from accordant.models.load import ModelConfig
@@ -76,9 +76,7 @@ def _rows(store: Store, project_id: int) -> dict[int, Ranking]:
         texts = completions_of(connection, project_id)
         open_ones = query.where(item.c.project_id == project_id, item.c.halted.is_(None), item.c.gold.is_(None))
         return {
-            row.id: Ranking(
-                prompt_of(row.content), tuple(one.text for one in texts[row.id]), (), (), source=Source(f"item {row.id}", 0)
-            )
+            row.id: Ranking(prompt_of(row.content), tuple(one.text for one in texts[row.id]), (), (), source=source_of(row.id))
             for row in connection.execute(open_ones.order_by(item.c.id))
             if len(texts[row.id]) > 1
         }

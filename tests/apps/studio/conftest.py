@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from accordant.apps.studio.app import make_app
+from accordant.apps.studio.serve import listen
 from accordant.apps.studio.settings import Settings
 from accordant.feedback import people
 from accordant.feedback.people import Person
@@ -84,8 +84,7 @@ class Studio:
 
 def serve(store: Store, settings: Settings | None = None) -> Iterator[str]:
     """The address of a server over the store, ended afterwards."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+    with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         server = uvicorn.Server(uvicorn.Config(make_app(store, settings), log_level="error", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -117,10 +116,13 @@ def settings() -> Settings:
 
 @pytest.fixture
 def studio(
-    tmp_path: Path, accounts: tuple[str, ...], clock: Clock, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    accounts: tuple[str, ...],
+    clock: Clock,
+    settings: Settings,
+    quick_passwords: None,  # noqa: ARG001
 ) -> Iterator[Studio]:
     """Ada is the admin, the others label. Passwords are scrypt's with fewer rounds than in earnest."""
-    monkeypatch.setattr(people, "_SCRYPT", {"n": 2**4, "r": 8, "p": 1})
     with Store.open(tmp_path / "store.db", clock) as store:
         known = {accounts[0]: people.make_admin(store, accounts[0], PASSWORD)}
         for name in accounts[1:]:
@@ -130,6 +132,11 @@ def studio(
             yield running
             for http in running.clients:
                 http.close()
+
+
+@pytest.fixture
+def ada(studio: Studio) -> Client:
+    return studio.client("Ada")
 
 
 @pytest.fixture(scope="session")

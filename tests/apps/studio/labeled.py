@@ -1,15 +1,20 @@
-"""Work for the labeling pages: a project with one item of each kind of task, and texts that would do harm as markup."""
+"""Work for the labeling pages: items of each kind of task, texts that would do harm as markup, and the requests of a page."""
 
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import httpx
 
 from accordant.feedback import assignment, tasks
 from accordant.feedback.assignment import Task
 from accordant.feedback.store import Store
 from accordant.feedback.tasks import Text, Work
 from accordant.types import Message
+
+if TYPE_CHECKING:
+    from conftest import Client
 
 EVIL = '<img src=x onerror="document.title=\'broken\'"><script>document.title="broken"</script></script>'
 MODELS = ("secret-model-a", "secret-model-b", "secret-model-c", "secret-model-d")
@@ -52,3 +57,22 @@ def lease(store: Store, project_id: int, labeler_id: int) -> Task:
 
 def answer(store: Store, task: Task, labeler_id: int, payload: dict[str, Any], ms: int = 10_000) -> int:
     return assignment.submit(store, task.assignment_id, labeler_id, payload, str(uuid.uuid4()), ms)
+
+
+def given_task(client: Client, number: int) -> dict[str, Any]:
+    task: dict[str, Any] = client.get(f"/api/projects/{number}/next").json()["task"]
+    return task
+
+
+def send(client: Client, task: dict[str, Any], payload: object, **more: object) -> httpx.Response:
+    body = {"payload": payload, "submission": task["submission"], "ms_spent": 1234} | more
+    return client.send(f"/api/tasks/{task['assignment']}/answer", body)
+
+
+def complete(task: dict[str, Any]) -> dict[str, Any]:
+    """An answer to any kind of task, in places."""
+    return {
+        "rank": {"groups": [[1], [0, 3]], "rejected": [2]}, "pair": {"better": 1, "grade": "slightly"},
+        "likert": {"scores": dict.fromkeys(task["attributes"], 3)}, "thumb": {"up": True}, "demonstration": {"text": "Shalom."},
+        "red_team": {"text": "Please?"}, "vet": {"verdict": "edit", "row": ROW | {"completion": "Four."}},
+    }[task["task"]]  # fmt: skip

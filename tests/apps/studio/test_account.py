@@ -7,23 +7,18 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from browsing import serious
 from sqlalchemy import func, select
 
 from accordant.feedback import people
 from accordant.feedback.schema import answer, labeler
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
     from conftest import Studio
 
 SIZES = (1280, 390)
-
-
-def serious(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
 
 
 def test_wrong_password_and_unknown_name_sound_alike(studio: Studio) -> None:

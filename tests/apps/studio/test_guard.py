@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin
 
 import httpx
 import pytest
 
+from accordant.apps.studio import pages
 from accordant.apps.studio.guard import Limiter
+from accordant.apps.studio.pages import STATIC, static_root
+from accordant.apps.studio.serve import listen
 from accordant.apps.studio.settings import Settings
 from accordant.types import UserError
 
@@ -16,14 +24,47 @@ if TYPE_CHECKING:
 
 
 def test_every_answer_carries_the_policy_and_only_files_may_be_kept(studio: Studio) -> None:
-    for path in ("/sign-in", "/nothing", "/api/nothing", "/static/style.css", "/me"):
+    style = f"{static_root()}/style.css"
+    for path in ("/sign-in", "/nothing", "/api/nothing", style, "/static/style.css", f"{style}x", "/me"):
         headers = httpx.get(studio.url + path).headers
         policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
         assert policy["default-src"] == "'none'"
         assert policy["script-src"] == policy["style-src"] == policy["form-action"] == "'self'"
         assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
         assert headers["x-content-type-options"] == "nosniff"
-        assert (headers.get("cache-control") == "no-store") == (path != "/static/style.css")
+        assert headers["cache-control"] == ("public, max-age=31536000, immutable" if path == style else "no-store")
+
+
+def test_every_script_and_what_it_imports_is_of_one_version(studio: Studio) -> None:
+    """Followed as a browser does, from the pages' own addresses: all lie below the one that names the content of all files."""
+    templates = Path(pages.__file__).with_name("templates").glob("*.html")
+    named = {name for path in templates for name in re.findall(r"static\('([^']+)'\)", path.read_text(encoding="utf-8"))}
+    assert {"label.js", "theme.js", "style.css"} < named
+    open_, seen = [f"{static_root()}/{name}" for name in named], set[str]()
+    while open_:
+        address = open_.pop()
+        seen.add(address)
+        response = httpx.get(studio.url + address)
+        assert response.status_code == 200, address
+        imported = re.findall(r'\bfrom "([^"]+)"', response.text) if address.endswith(".js") else []
+        open_ += {urljoin(address, one) for one in imported} - seen
+    assert seen == {f"{static_root()}/{path.relative_to(STATIC).as_posix()}" for path in STATIC.rglob("*.*")}
+    assert httpx.get(f"{studio.url}/static/{'0' * 12}/label.js").status_code == 404, "of another version"
+
+
+def test_the_address_of_the_files_changes_with_any_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(STATIC, tmp_path / "static")
+    monkeypatch.setattr(pages, "STATIC", tmp_path / "static")
+    root = pages.static_root.__wrapped__  # without what was found before
+    assert root() == static_root()
+    module = tmp_path / "static" / "label" / "dom.js"
+    module.write_bytes(module.read_bytes() + b"\n")
+    changed = root()
+    assert changed != static_root()
+    module.rename(module.with_name("other.js"))
+    assert root() not in (changed, static_root())
+    with pytest.raises(ValueError, match=r"no static file 'label/dom\.js'"):
+        pages._static("label/dom.js")
 
 
 def test_errors_are_json_for_scripts_and_pages_for_people(studio: Studio) -> None:
@@ -94,3 +135,14 @@ def test_what_the_address_makes_of_links_cookies_and_hosts() -> None:
     assert public.is_secure
     assert "studio.example.org" in public.hosts
     assert "*" not in public.hosts
+
+
+def test_answers_are_sent_at_once() -> None:
+    """asyncio turns Nagle's algorithm off for sockets that name TCP; with it on, an answer waits for the browser's 40 ms."""
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_a_taken_port_is_named() -> None:
+    with listen("127.0.0.1", 0) as listener, pytest.raises(UserError, match="choose another with --port"):
+        listen("127.0.0.1", listener.getsockname()[1])

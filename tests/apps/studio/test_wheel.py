@@ -54,7 +54,7 @@ def test_a_studio_runs_from_the_wheel(tmp_path: Path) -> None:
             assert found, "the server said nothing"
             page = httpx.get(f"{found.group()}/sign-in", timeout=20)
             assert page.status_code == 200
-            style = re.search(r'href="(/static/style[^"]+)"', page.text)
+            style = re.search(r'href="(/static/\w+/style[^"]+)"', page.text)
             assert style
             assert httpx.get(found.group() + style.group(1)).status_code == 200
         finally:

@@ -87,8 +87,10 @@ def my_data(request: Request, person: Who) -> Response:
 
 @router.post("/me/declines")
 def declines(request: Request, person: Who, form: Form) -> Response:
-    kinds = tuple(str(kind) for kind in form.getlist("kind"))
-    people.set_declines(request.app.state.store, person.id, kinds)
+    store = request.app.state.store
+    known = {*people.kinds_of_work(store), *person.declines, *TASKS}
+    kinds = dict.fromkeys(str(kind) for kind in form.getlist("kind"))
+    people.set_declines(store, person.id, tuple(kind for kind in kinds if kind in known))
     return go(request, "/me", "Saved. You will not be given what you turned off.")
 
 

@@ -6,13 +6,13 @@ The answers stand in an order that is drawn from their ids, so that where they s
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from accordant.apps.studio.admin_fields import Id, payload, shown, text, typed
 from accordant.apps.studio.admin_items import answer_form
+from accordant.apps.studio.body import strict_json
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import adjudication, inspection, overview
@@ -60,6 +60,8 @@ def _page(
     if not queue:
         return page(request, "admin_disputes.html", status, dispute=None, **values)
     dispute = queue[place]
+    if item_id is not None and dispute.item_id != item_id:  # ruled on meanwhile: what was typed is not about this one
+        wrong, given = f"Your ruling on item {item_id}, which is no open dispute any more, was not kept: {wrong}", None
     thing = inspection.one_item(store, project_id, dispute.item_id)
     order = _order(thing)
     texts = {one.id: one for one in thing.completions}
@@ -88,8 +90,8 @@ def _widget(thing: Item, texts: list[str], given: dict[str, str]) -> dict[str, A
 def _again(said: str) -> object:
     """What the script sent, to show it again beside what was wrong with the rest; nothing where it was no object."""
     try:
-        found = json.loads(said or "null")
-    except (ValueError, RecursionError):
+        found = strict_json(said or "null", "the answer")
+    except UserError:
         return None
     return found if isinstance(found, dict) else None
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Path
 from starlette.datastructures import FormData, QueryParams
 
+from accordant.apps.studio.body import strict_json
 from accordant.feedback.payload import with_ids
 from accordant.types import UserError
 
@@ -81,6 +82,12 @@ def choice(form: Fields, name: str, known: Sequence[str], label: str) -> str:
     return value
 
 
+def one_of(query: QueryParams, name: str, known: Container[str]) -> str:
+    """What a list is filtered by; empty, which is no filter, for anything that is not known."""
+    value = text(query, name)
+    return value if value in known else ""
+
+
 def page_number(query: QueryParams) -> int:
     """Of a list; anything that is no number is its first page."""
     value = query.get("page", "1")
@@ -105,10 +112,7 @@ def payload(form: Fields, task: str, completions: Sequence[int], attributes: Seq
 
 
 def _by_script(said: str, completions: Sequence[int]) -> dict[str, Any]:
-    try:
-        found = with_ids(json.loads(said), completions)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"the answer is no JSON ({error}): load the page again") from error
+    found = with_ids(strict_json(said, "the answer"), completions)
     if not isinstance(found, Mapping):
         raise UserError("the answer is no object: load the page again")
     return dict(found)
@@ -159,11 +163,7 @@ def _vet(form: Fields, _: Sequence[int], __: Sequence[str]) -> dict[str, Any]:
         return {"verdict": "reject", "reason": text(form, "reject_reason")}
     if verdict != "edit":
         return {"verdict": verdict}
-    try:
-        row = json.loads(text(form, "row"))
-    except ValueError as error:
-        raise UserError(f"the edited row is no JSON ({error})") from error
-    return {"verdict": "edit", "row": row}
+    return {"verdict": "edit", "row": strict_json(text(form, "row"), "the edited row")}
 
 
 def _is_number(value: str) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.datastructures import FormData
 
-from accordant.apps.studio.admin_fields import Id, number, page_number, payload, shown, text, typed
+from accordant.apps.studio.admin_fields import Id, number, one_of, page_number, payload, shown, text, typed
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import inspection, overview, tasks
@@ -35,10 +35,8 @@ STATES = {
 def items(request: Request, _: Admin, project_id: Id) -> Response:
     store, query = request.app.state.store, request.query_params
     chosen = {
-        "task": text(query, "task") if text(query, "task") in TASKS else "",
-        "state": text(query, "state") if text(query, "state") in overview.STATES else "",
-        "text": text(query, "text"),
-    }
+        "task": one_of(query, "task", TASKS), "state": one_of(query, "state", overview.STATES), "text": text(query, "text"),
+    }  # fmt: skip
     found = overview.items(store, project_id, **chosen, page=page_number(query))
     return page(
         request, "admin_items.html", project=overview.one_project(store, project_id), found=found, chosen=chosen, tasks=TASKS,

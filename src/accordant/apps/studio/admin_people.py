@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
-from accordant.apps.studio.admin_fields import Id, choice, number, page_number, shown, text, typed
+from accordant.apps.studio.admin_fields import Id, choice, number, one_of, page_number, shown, typed
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import overview, people
@@ -49,16 +50,16 @@ def close(request: Request, person: Admin, labeler_id: Id) -> Response:
 def log(request: Request, _: Admin) -> Response:
     store, query = request.app.state.store, request.query_params
     kinds = overview.kinds_of_event(store)
-    kind = text(query, "kind") if text(query, "kind") in kinds else ""
+    kind = one_of(query, "kind", kinds)
     found = overview.log(store, kind=kind, page=page_number(query))
     where = urlencode({"kind": kind} if kind else {})
     return page(request, "admin_log.html", found=found, kinds=kinds, kind=kind, shown=shown, where=where)
 
 
-def _page(request: Request, status: int = 200, **values: object) -> Response:
+def _page(request: Request, status: int = 200, **values: Any) -> Response:
     store = request.app.state.store
     accounts = overview.everybody(store)
-    values["form"] = {"role": "labeler", "days": "7", **(values.get("form") or {})}  # type: ignore[dict-item]
+    values["form"] = {"role": "labeler", "days": "7", **values.get("form", {})}
     return page(request, "admin_people.html", status, **(
         {
             "humans": [one for one in accounts if one.kind == "human"], "robots": [one for one in accounts if one.kind == "ai"],

@@ -22,13 +22,14 @@ from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import overview, tasks
 from accordant.feedback.schema import TASKS
 from accordant.stages import feedback_files, intake
+from accordant.stages.feedback_files import How
 from accordant.types import Source, UserError
 
 router = APIRouter()
 ORDERS = {"random": "At random", "priority": "Highest priority first", "least_answered": "Fewest answers first"}
 ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
 TRUE = "yes"
-LONGEST_FILE = 50  # characters of a download's name: in bytes they may be four times as many, and a disk keeps 255
+LONGEST_FILE = 50  # characters of a file's name: in bytes they may be four times as many, and a disk keeps 255
 _EMPTY = {
     "task": "", "criterion": "", "warning": "", "shape": "", "form": "", "which": "", "method": "", "margins": "", "ties": "",
     "rejects": "", "min_confidence": "60", "test": "", "validation": "", "seed": "0", "ai": "", "surplus": "",
@@ -111,7 +112,7 @@ def _put_in(request: Request, project_id: int, form: FormData, by: int) -> int:
     upload = form.get("file")
     if not isinstance(upload, UploadFile) or not upload.filename:
         raise UserError(f"choose a file to put in: {', '.join(ENDINGS)}")
-    name = re.sub(r"[^\w.-]+", "_", Path(upload.filename).name)[-100:]
+    name = re.sub(r"[^\w.-]+", "_", Path(upload.filename).name)[-LONGEST_FILE:]
     if Path(name).suffix.lower() not in ENDINGS:
         raise UserError(f"{name} cannot be read: give a file that ends in {', '.join(ENDINGS)}")
     store, project = request.app.state.store, overview.one_project(request.app.state.store, project_id)
@@ -136,7 +137,7 @@ def _export(request: Request, project_id: int) -> Response:
     name = re.sub(r"[^\w-]+", "-", overview.one_project(store, project_id).name).strip("-")[:LONGEST_FILE] or "export"
     chosen = _how(query)
     with tempfile.TemporaryDirectory(prefix="accordant-export-") as folder:
-        feedback_files.write(store, project_id, Path(folder) / name, **chosen)
+        feedback_files.write(store, project_id, Path(folder) / name, chosen)
         # An open file can be read after its folder is gone, so that nothing is left behind however the download ends.
         archive = Path(shutil.make_archive(f"{folder}/{name}", "zip", folder, name)).open("rb")  # noqa: SIM115  (`_blocks`)
     headers = {
@@ -152,19 +153,19 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
             yield block
 
 
-def _how(query: QueryParams) -> dict[str, Any]:
+def _how(query: QueryParams) -> How:
     splits = {part: share(query, part, f"the share of {part}") for part in ("test", "validation") if text(query, part)}
-    return {
-        "shape": choice(query, "shape", ("accordant", "trl"), "the shape"),
-        "form": choice(query, "form", ("jsonl", "parquet"), "the format"),
-        "which": choice(query, "which", ("each", "consensus"), "whose word"),
-        "margins": choice(query, "margins", ("", "small", "large"), "the margins") or None,
-        "ties": choice(query, "ties", ("drop", "keep"), "what becomes of ties"),
-        "rejects": choice(query, "rejects", ("exclude", "lose"), "what becomes of rejected answers"),
-        "method": choice(query, "method", ("weighted", "borda"), "how they are weighed"),
-        "min_confidence": share(query, "min_confidence", "the least confidence") if text(query, "min_confidence") else 0.6,
-        "splits": splits or None,
-        "seed": whole(query, "seed", "the seed") if text(query, "seed") else 0,
-        "ai": text(query, "ai") == TRUE,
-        "surplus": text(query, "surplus") == TRUE,
-    }
+    return How(
+        shape=choice(query, "shape", ("accordant", "trl"), "the shape"),
+        form=choice(query, "form", ("jsonl", "parquet"), "the format"),
+        which=choice(query, "which", ("each", "consensus"), "whose word"),
+        margins=choice(query, "margins", ("", "small", "large"), "the margins") or None,
+        ties=choice(query, "ties", ("drop", "keep"), "what becomes of ties"),
+        rejects=choice(query, "rejects", ("exclude", "lose"), "what becomes of rejected answers"),
+        method=choice(query, "method", ("weighted", "borda"), "how they are weighed"),
+        min_confidence=share(query, "min_confidence", "the least confidence") if text(query, "min_confidence") else 0.6,
+        splits=splits,
+        seed=whole(query, "seed", "the seed") if text(query, "seed") else 0,
+        ai=text(query, "ai") == TRUE,
+        surplus=text(query, "surplus") == TRUE,
+    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from accordant.apps.studio.admin_fields import Id, text
+from accordant.apps.studio.admin_fields import Id, one_of, text
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin
 from accordant.feedback import answers, overview, priority, quality
@@ -49,7 +49,7 @@ def quality_page(request: Request, _: Admin, project_id: Id) -> Response:
     ai = text(query, "ai") == "yes"
     said = answers.said(store, project_id, ai=ai)
     strata = sorted({name for one in said for name in one.strata})
-    stratum = text(query, "stratum") if text(query, "stratum") in strata else next(iter(strata), "")
+    stratum = one_of(query, "stratum", strata) or next(iter(strata), "")
     return page(
         request, "admin_quality.html", project=project, tab="quality", ai=ai, answered=len(said),
         agreement=[_agreement(one) for one in quality.agreement(said)],
@@ -136,16 +136,16 @@ def _agreement(one: Agreement) -> dict[str, Any]:
 
 
 def _labeler(one: LabelerQuality) -> dict[str, Any]:
-    side = one.side
-    known = not isinstance(side, Undefined)
+    if isinstance(one.side, Undefined):
+        side = {"weight": "undefined", "bias": "", "why": one.side.reason}
+    else:
+        side = {"weight": _two(one.side.weight), "bias": f"{one.side.bias:+.2f}", "why": ""}
     return {
         "name": one.name, "kind": one.kind, "answers": one.answers, "skips": one.skips,
         "seconds": "none" if one.seconds is None else f"{one.seconds:,.0f} s" if one.seconds >= 10 else f"{one.seconds:.1f} s",
         "gold": f"{one.gold_right} of {one.gold.n}" if one.gold.n else "none",
         "accuracy": f"{_percent(one.gold.mean)} ({_percent(one.gold.low)} to {_percent(one.gold.high)})" if one.gold.n else "",
-        "weight": _two(side.weight) if not isinstance(side, Undefined) else "undefined",
-        "bias": f"{side.bias:+.2f}" if not isinstance(side, Undefined) else "",
-        "why": "" if known else str(side.reason),  # type: ignore[union-attr]
+        **side,
         "agrees": None if isinstance(one.agrees, Undefined) else one.agrees, "agrees_words": _or_why(one.agrees),
         "flags": [(FLAGS[name], flag.words) for name, flag in one.flags.items() if flag.raised],
     }  # fmt: skip

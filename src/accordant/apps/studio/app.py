@@ -15,8 +15,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from accordant.apps.studio import account, admin, labeling
 from accordant.apps.studio import session as sessions
-from accordant.apps.studio.guard import Guard, Limiter
-from accordant.apps.studio.pages import STATIC, page
+from accordant.apps.studio.guard import HEADERS, Guard, Limiter
+from accordant.apps.studio.pages import STATIC, go, page, static_root
 from accordant.apps.studio.settings import Settings
 from accordant.feedback.store import Store
 from accordant.types import UserError
@@ -38,7 +38,7 @@ def make_app(store: Store, settings: Settings | None = None) -> FastAPI:
     app.state.sign_ins = Limiter(settings.sign_ins_per_quarter, 900)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts)
     app.add_middleware(Guard, settings=settings)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount(static_root(), StaticFiles(directory=STATIC), name="static")
     for part in (account, labeling, admin):
         app.include_router(part.router)
     app.add_exception_handler(UserError, _said_wrong)
@@ -81,19 +81,16 @@ def _malformed(request: Request, error: Exception) -> Response:
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, StarletteHTTPException)
     if error.status_code == 401 and not request.url.path.startswith("/api/"):
-        from accordant.apps.studio.pages import go
-
         wanted = request.url.path if request.method == "GET" else "/"
         return go(request, f"/sign-in?next={quote(wanted)}")
-    known = {404: "there is no such page", 405: "this address takes no such request"}
-    message = (
-        known.get(error.status_code, error.detail) if error.detail in ("Not Found", "Method Not Allowed") else error.detail
-    )
-    return _answer(request, error.status_code, str(message), dict(error.headers or {}))
+    known = {"Not Found": "there is no such page", "Method Not Allowed": "this address takes no such request"}
+    return _answer(request, error.status_code, known.get(error.detail, str(error.detail)), dict(error.headers or {}))
 
 
 def _broken(request: Request, error: Exception) -> Response:
     """Our fault: the person gets a number, the log gets the rest."""
     number = secrets.token_hex(4)
     _log.error("error %s at %s %s", number, request.method, request.url.path, exc_info=error)
-    return _answer(request, 500, f"something went wrong here, and it is not your fault; tell the admin the number {number}")
+    words = f"something went wrong here, and it is not your fault; tell the admin the number {number}"
+    # This answer is given outside of `Guard`, which an unexpected error has left already.
+    return _answer(request, 500, words, {**HEADERS, "cache-control": "no-store"})

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accordant.feedback.payload import SCALE, with_ids
+from accordant.feedback.payload import SCALE, with_ids, with_places
 from accordant.feedback.progress import TaskView
 from accordant.feedback.words import words
 from accordant.stats.grades import GRADES
 from accordant.types import PromptText
 
-_PLACES = ("groups", "rejected", "better")  # the fields of a payload that name answers
 _STATES = {"leased": "open", "expired": "late", "submitted": "answered", "surplus": "surplus", "skipped": "skipped"}
 
 
@@ -49,17 +48,5 @@ def to_ids(payload: object, display: Sequence[int]) -> Any:
 
 def to_places(payload: Mapping[str, Any] | None, display: Sequence[int]) -> dict[str, Any] | None:
     """A stored answer, or a draft of one, with places for ids; what a draft names beside them is left out."""
-    if payload is None:
-        return None
-    place = {one: k for k, one in enumerate(display)}
-
-    def places_of(value: object) -> Any:
-        if isinstance(value, list):
-            return [places_of(one) for one in value if isinstance(one, list) or _known(one, place)]
-        return place[value] if _known(value, place) else None  # type: ignore[index]
-
-    return {name: places_of(value) if name in _PLACES else value for name, value in payload.items()}
-
-
-def _known(value: object, place: Mapping[int, int]) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value in place
+    found: dict[str, Any] | None = with_places(payload, display)
+    return found

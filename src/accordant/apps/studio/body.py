@@ -22,15 +22,23 @@ async def body(request: Request) -> dict[str, Any]:
     Raises:
         UserError: it is no JSON object, is nested too deeply, or holds what is no number or no text.
     """
-    try:
-        found = json.loads(await request.body(), parse_constant=_refuse)
-    except RecursionError:
-        raise UserError(f"the request is nested more than {DEEPEST} levels deep") from None
-    except ValueError as error:  # also UnicodeDecodeError, and a number of thousands of digits
-        raise UserError(f"the request is no JSON: {error}") from error
+    found = strict_json(await request.body(), "the request")
     if not isinstance(found, dict):
         raise UserError(f"the request must be an object with fields, found {type(found).__name__}")
-    _check(found)
+    return found
+
+
+def strict_json(sent: str | bytes, what: str) -> Any:
+    """The value that is written there. Raises UserError as `body` does; `what` it begins with."""
+    try:
+        found = json.loads(sent, parse_constant=_refuse)
+        _check(found)
+    except RecursionError:
+        raise UserError(f"{what} is nested more than {DEEPEST} levels deep") from None
+    except _Unkept as error:
+        raise UserError(f"{what} {error}") from None
+    except ValueError as error:  # also UnicodeDecodeError, and a number of thousands of digits
+        raise UserError(f"{what} is no JSON: {error}") from error
     return found
 
 
@@ -41,20 +49,26 @@ def whole(value: object, name: str, most: int) -> int:
     return min(value, most)
 
 
+class _Unkept(Exception):
+    """JSON that no database or no page would take."""
+
+
 def _refuse(constant: str) -> None:
-    raise UserError(f"the request holds {constant}, which is no number")
+    raise _Unkept(f"holds {constant}, which is no number")
 
 
 def _check(value: object, depth: int = 0) -> None:
     if depth > DEEPEST:
-        raise UserError(f"the request is nested more than {DEEPEST} levels deep")
+        raise _Unkept(f"is nested more than {DEEPEST} levels deep")
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        raise UserError("the request holds a number that is too large")
+        raise _Unkept("holds a number that is too large")
     if isinstance(value, str):
+        if "\0" in value:
+            raise _Unkept("holds the character U+0000: take it out")
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise UserError("the request holds half of a character (a lone surrogate): type it again") from error
+            raise _Unkept("holds half of a character (a lone surrogate): type it again") from error
     elif isinstance(value, list):
         for one in value:
             _check(one, depth + 1)

@@ -43,13 +43,14 @@ class Limiter:
         """Seconds until this key may go on, 0 if it may now; then it is counted, unless `count` is false."""
         now = self._clock()
         with self._lock:
-            seen = self._seen.setdefault(key, deque())
+            seen = self._seen.get(key, deque())
             while seen and seen[0] <= now - self.seconds:
                 seen.popleft()
             if len(seen) >= self.most:
                 return seen[0] + self.seconds - now
             if count:
                 seen.append(now)
+                self._seen[key] = seen
             if len(self._seen) > _KEYS:
                 self._seen = {k: times for k, times in self._seen.items() if times and times[-1] > now - self.seconds}
             return 0.0
@@ -73,8 +74,9 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
-                if not scope["path"].startswith("/static/"):
-                    headers["cache-control"] = "no-store"
+                # The address of a file changes with its content (`pages.static_root`); an error at one is no file.
+                is_file = scope["path"].startswith("/static/") and message["status"] in (200, 304)
+                headers["cache-control"] = "public, max-age=31536000, immutable" if is_file else "no-store"
             await send(message)
 
         too_large = f"this is more than {limit / 2**20:g} MiB: send less at once"

@@ -19,6 +19,7 @@ from accordant.feedback import assignment, people, progress
 from accordant.feedback.people import Person
 from accordant.feedback.progress import TaskView
 from accordant.feedback.store import Store
+from accordant.feedback.words import words
 from accordant.types import UserError
 
 router = APIRouter()
@@ -94,8 +95,9 @@ def answer(request: Request, person: Who, number: Number, sent: Json) -> Respons
     spent = whole(sent.get("ms_spent", 0), "ms_spent", DAY_MS)
     payload = blind.to_ids(sent.get("payload"), view.display)
     revision = assignment.submit(store, number, person.id, payload, _uuid(sent.get("submission")), spent)
-    now = _task(progress.task(store, number, person.id))
-    return JSONResponse({"revision": revision, "said": now["said"], "surplus": now["state"] == "surplus", "next": _next(view)})
+    said = words(view.task, payload, view.display)
+    surplus = progress.state(store, number) == "surplus"
+    return JSONResponse({"revision": revision, "said": said, "surplus": surplus, "next": _next(view)})
 
 
 @router.post("/api/tasks/{number}/draft")

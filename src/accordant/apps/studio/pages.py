@@ -46,6 +46,19 @@ def inside(where: str | None) -> str:
 
 
 @cache
+def static_root() -> str:
+    """What the address of every file of ours begins with; it changes with the content of any, so that browsers may keep them.
+
+    A script names the modules that it imports relative to itself, so it never gets one of another version.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(path for path in STATIC.rglob("*") if path.is_file()):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(STATIC).as_posix()} {len(content)}\n".encode() + content)
+    return f"/static/{digest.hexdigest()[:12]}"
+
+
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("accordant.apps.studio"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -59,7 +72,8 @@ def _environment() -> Environment:
     return environment
 
 
-@cache
 def _static(name: str) -> str:
-    """The address of a file of ours; it changes with the content, so that browsers may keep it."""
-    return f"/static/{name}?{hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
+    """The address of a file of ours. Raises ValueError for one that is not there."""
+    if not (STATIC / name).is_file():
+        raise ValueError(f"there is no static file {name!r}")
+    return f"{static_root()}/{name}"

@@ -12,7 +12,12 @@ from accordant.types import UserError
 
 
 def serve(
-    *, store: str, host: str = "127.0.0.1", port: int = 8321, public_url: str = "", requests_per_minute: int = 600
+    *,
+    store: str,
+    host: str = Settings.host,
+    port: int = Settings.port,
+    public_url: str = "",
+    requests_per_minute: int = Settings.requests_per_minute,
 ) -> None:
     """Serve the store's studio until Ctrl-C.
 
@@ -21,7 +26,7 @@ def serve(
     """
     import uvicorn
 
-    with Store.open(store) as opened, _listen(host, port) as listener:
+    with Store.open(store) as opened, listen(host, port) as listener:
         settings = Settings(host, listener.getsockname()[1], public_url, requests_per_minute)
         settings.check(people.has_accounts(opened))
         print(f"the studio is at {settings.url} (Ctrl-C stops it)", flush=True)
@@ -34,10 +39,12 @@ def serve(
         server.run(sockets=[listener])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A listening socket, so that a taken port is known before anything else is done; port 0 takes a free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol must be named: asyncio sends at once (TCP_NODELAY) only on sockets that say they are TCP, and else every
+    # answer waits 40 ms for the browser to acknowledge its header.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -69,7 +69,12 @@ def read(request: Request) -> Session:
 
 
 def write(request: Request, response: Response, session: Session) -> None:
-    """Send the cookie. It is out of scripts' reach, and other sites' pages cannot make the browser send it with a form."""
+    """Send the cookie. It is out of scripts' reach, and other sites' pages cannot make the browser send it with a form.
+
+    Nor can they have it replaced: what answers such a form, to which the browser has added no cookie, sets none.
+    """
+    if _from_another_site(request):
+        return
     state = request.app.state
     said = {
         "nonce": session.nonce, "id": session.person and session.person.id, "stamp": session.stamp, "notes": session.notes,
@@ -89,8 +94,8 @@ def of(request: Request) -> Session:
     return found
 
 
-def signed_in(request: Request) -> Person:
-    """The person who asks.
+async def signed_in(request: Request) -> Person:
+    """The person who asks. No thread is needed for it: `app._paced` has read the session.
 
     Raises:
         HTTPException: 401; a page sends the browser on to the sign-in page (`app`).
@@ -101,9 +106,9 @@ def signed_in(request: Request) -> Person:
     return person
 
 
-def as_admin(request: Request) -> Person:
+async def as_admin(request: Request) -> Person:
     """The person who asks, if an admin. Raises HTTPException 401 or 403."""
-    person = signed_in(request)
+    person = await signed_in(request)
     if person.role != "admin":
         raise HTTPException(403, "this page is for admins")
     return person
@@ -127,7 +132,7 @@ async def protect(request: Request) -> AsyncIterator[None]:
 async def _prove(request: Request) -> None:
     if request.method in SAFE:
         return
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    if _from_another_site(request):
         raise HTTPException(403, "this request came from another site")
     token = request.headers.get("x-csrf-token")
     if token is None and request.headers.get("content-type", "").startswith(
@@ -136,6 +141,11 @@ async def _prove(request: Request) -> None:
         token = str((await request.form()).get("csrf", ""))
     if not hmac.compare_digest((token or "").encode(), of(request).csrf(request.app.state.key).encode()):
         raise HTTPException(403, "this page is out of date: load it again")
+
+
+def _from_another_site(request: Request) -> bool:
+    """Whether another site's page has made the browser ask for a change; that it leads here by a link is all right."""
+    return request.method not in SAFE and request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none")
 
 
 async def form(request: Request) -> FormData:

@@ -20,7 +20,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8321
     public_url: str = ""
-    requests_per_minute: int = 600  # of one session
+    requests_per_minute: int = 600  # of one person, or of one address where nobody is signed in
     sign_ins_per_quarter: int = 10  # failed ones of one name, and of one address, in 15 minutes
     body_bytes: int = 2**20
     upload_bytes: int = 64 * 2**20

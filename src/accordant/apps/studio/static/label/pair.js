@@ -15,7 +15,7 @@ export function make({ root, board, task, changed }) {
   let chosen = null;
 
   const radios = steps.map((step, k) => radio("pair", k, [el("kbd", { "aria-hidden": "true" }, String(k === bad ? 0 : k + 1)), ` ${step.words}`], () => choose(k)));
-  root.append(el("div", { class: "answers of-2" }, ...task.texts.map((content, place) =>
+  root.append(el("div", { class: "answers" }, ...task.texts.map((content, place) =>
     el("div", { class: "card answer", role: "group", "aria-label": `Answer ${letter(place)}` },
       el("header", {}, el("span", { class: "chip still", "aria-hidden": "true" }, letter(place))), text(content)))));
   board.append(el("fieldset", { class: "scale" }, el("legend", { class: "unseen" }, "Which answer is better?"), ...radios.map((one) => one.label)));
