@@ -172,6 +172,14 @@ def test_the_first_admin_and_invitations() -> None:
     refused(accordant("studio", "invite", "--store", "gone.db"), "there is no store gone.db")
 
 
+def test_a_forgotten_password() -> None:
+    fine(typed("studio", "admin", "Root", password="long enough\n"), "Root is an admin")
+    new = accordant("studio", "password", "Root").output.strip()
+    with Store.open("feedback.db") as store:
+        assert people.sign_in(store, "Root", new).role == "admin"
+    refused(accordant("studio", "password", "Toor"), "there is no account 'Toor'")
+
+
 def test_a_judge_labels(tmp_path: Path) -> None:
     accordant("studio", "import", write_rows(tmp_path / "rows.jsonl", [RANK, RANK]), "--project", "p", "--new")
 

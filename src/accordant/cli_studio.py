@@ -79,7 +79,7 @@ def import_(
     store: Place = None,
 ) -> None:
     """Put the rows of a file into a project as tasks, all or none."""
-    from accordant.feedback.tasks import find_project, make_project
+    from accordant.feedback.tasks import drawn_seed, find_project, make_project
     from accordant.stages.intake import put_in, work
 
     if not new and (guidelines is not None or overlap is not None):
@@ -89,7 +89,7 @@ def import_(
         if new:
             text = "" if guidelines is None else _text(guidelines)
             work(file, task, criterion=criterion, warning=warning, map=names)  # no project is made for rows that are bad
-            number = make_project(opened, project, text, overlap=3 if overlap is None else overlap)
+            number = make_project(opened, project, text, overlap=3 if overlap is None else overlap, seed=drawn_seed())
         else:
             number = find_project(opened, project)
         count = put_in(opened, number, file, task, criterion=criterion, warning=warning, map=names)
@@ -213,6 +213,19 @@ def admin(
     with _open(context, store, new=True) as opened:
         person = people.make_admin(opened, name, password)
     print(f"{person.name} is an admin")
+
+
+@app.command()
+def password(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="whose password was forgotten")],
+    store: Place = None,
+) -> None:
+    """Print a new password for an account; the old one, and its sessions, end."""
+    from accordant.feedback import people
+
+    with _open(context, store) as opened:
+        print(people.reset_password(opened, people.named(opened, name).id))
 
 
 @app.command()

@@ -54,6 +54,42 @@ def test_signing_in(store: Store) -> None:
         people.sign_in(store, "Ana", PASSWORD)
 
 
+def test_a_forgotten_password_is_replaced(store: Store) -> None:
+    ana, ben = (people.join(store, people.invite(store), name, PASSWORD) for name in ("Ana", "Ben"))
+    robot = people.add_ai(store, "judge")
+    before = people.known(store, ana.id)
+    new = people.reset_password(store, people.named(store, " Ana ").id, by=ben.id)
+    with pytest.raises(UserError, match="do not belong together"):
+        people.sign_in(store, "Ana", PASSWORD)
+    assert people.sign_in(store, "Ana", new) == ana
+    assert people.sign_in(store, "Ben", PASSWORD) == ben
+    assert before is not None
+    assert people.known(store, ana.id)[1] != before[1], "her sessions end"  # type: ignore[index]
+    with store.read() as connection:
+        (row,) = connection.execute(select(schema.event).where(schema.event.c.kind == "password"))
+    assert (row.labeler_id, row.what) == (ben.id, {"labeler": ana.id})
+    people.close(store, ana.id)
+    for who, why in ((ana.id, "closed"), (robot.id, "a model"), (99, "no account 99")):
+        with pytest.raises(UserError, match=why):
+            people.reset_password(store, who)
+    with pytest.raises(UserError, match="no account 'Nobody'"):
+        people.named(store, "Nobody")
+
+
+def test_an_invitation_can_be_taken_back(store: Store) -> None:
+    token, used = people.invite(store), people.invite(store)
+    people.join(store, used, "Ana", PASSWORD)
+    with store.read() as connection:
+        first, second = connection.scalars(select(schema.invitation.c.id).order_by(schema.invitation.c.id))
+    people.revoke(store, first)
+    assert not people.is_invited(store, token)
+    with pytest.raises(UserError, match="not valid any more"):
+        people.join(store, token, "Ben", PASSWORD)
+    for number in (first, second):
+        with pytest.raises(UserError, match="used already, or taken back"):
+            people.revoke(store, number)
+
+
 def test_neither_password_nor_token_is_in_the_store(store: Store) -> None:
     token = people.invite(store)
     people.join(store, token, "Ana", PASSWORD)
@@ -159,3 +195,13 @@ def test_two_admins_who_close_each_other_at_once_leave_one(store: Store) -> None
         left = pair[done.index(False)]
         with store.write() as connection:  # the next round has two admins again
             connection.execute(schema.labeler.update().where(schema.labeler.c.id == left).values(active=False))
+
+
+def test_an_open_task_of_a_closed_account_goes_to_others_at_once(store: Store) -> None:
+    number = tasks.make_project(store, "p", "", gold_share=0.0, overlap=1)
+    tasks.add(store, number, [Work("thumb", "q", (Text("a"),))])
+    ana, ben = (people.join(store, people.invite(store), name, PASSWORD) for name in ("Ana", "Ben"))
+    assert next_task(store, number, ana.id) is not None
+    assert next_task(store, number, ben.id) is None
+    people.close(store, ana.id)
+    assert next_task(store, number, ben.id) is not None

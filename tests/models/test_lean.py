@@ -13,7 +13,7 @@ from accordant.models.language import trunk_of
 from accordant.models.lean import is_lean
 from accordant.models.scalar import ScalarModel
 from accordant.models.shared import shared_logits, shares_prompts
-from models.test_shared import gradients, plain_rows, token_pairs
+from models.test_shared import assert_same_as_plain, gradients, plain_rows, token_pairs
 from tiny import scalar_model, tiny_classifier
 
 
@@ -57,14 +57,7 @@ def test_a_variant_of_llama_gets_its_own_numbers(
     model.module.eval()
     assert shares_prompts(model, token_pairs())
     assert model.sharing == "lean"
-    ids, mask, prompt_length = plain_rows(token_pairs())
-    plain, lean = model.logits(ids, mask), shared_logits(model, ids, mask, prompt_length)
-    torch.testing.assert_close(lean, plain, atol=1e-5, rtol=1e-5)
-    expected, found = gradients(model, plain), gradients(model, lean)
-    assert expected.keys() == found.keys()
-    for name, gradient in expected.items():
-        scale = float(gradient.abs().max())
-        torch.testing.assert_close(found[name], gradient, atol=1e-4 * max(1.0, scale), rtol=0, msg=name)
+    assert_same_as_plain(model, 1e-4)
 
 
 def test_a_trunk_that_does_more_with_the_same_parts_falls_back(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:

@@ -42,6 +42,18 @@ def gradients(model: ScalarModel, scores: Tensor) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.module.named_parameters() if p.grad is not None}
 
 
+def assert_same_as_plain(model: ScalarModel, atol: float) -> None:
+    """Scores in shared rows are those in plain rows; so are gradients, up to `atol` times the largest, or times 1."""
+    ids, mask, prompt_length = plain_rows(token_pairs())
+    plain, joined = model.logits(ids, mask), shared_logits(model, ids, mask, prompt_length)
+    torch.testing.assert_close(joined, plain, atol=1e-5, rtol=1e-5)
+    expected, found = gradients(model, plain), gradients(model, joined)
+    assert expected.keys() == found.keys()
+    for name, gradient in expected.items():
+        scale = float(gradient.abs().max())
+        torch.testing.assert_close(found[name], gradient, atol=atol * max(1.0, scale), rtol=0, msg=name)
+
+
 FASTEST = dict.fromkeys(SHARING, "ragged") | dict.fromkeys(("llama", "mistral", "qwen2"), "lean") | {"gemma2": "padded"}
 """Gemma 2 caps the scores inside of its attention."""
 
@@ -66,14 +78,7 @@ def test_scores_and_gradients_equal_those_of_rows_of_their_own(
     assert shares_prompts(model, token_pairs())
     assert model.sharing == FASTEST[family]
     model.sharing = attention if attention in ways_of(family) else "padded"
-    ids, mask, prompt_length = plain_rows(token_pairs())
-    plain, joined = model.logits(ids, mask), shared_logits(model, ids, mask, prompt_length)
-    torch.testing.assert_close(joined, plain, atol=1e-5, rtol=1e-5)
-    expected, found = gradients(model, plain), gradients(model, joined)
-    assert expected.keys() == found.keys()
-    for name, gradient in expected.items():
-        scale = float(gradient.abs().max())
-        torch.testing.assert_close(found[name], gradient, atol=1e-5 * max(1.0, scale), rtol=0, msg=name)
+    assert_same_as_plain(model, 1e-5)
     assert model.module.config._attn_implementation == before  # a checkpoint must not ask for our attention
 
 

@@ -112,6 +112,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Invitation:
+    id: int
     role: str
     created: int
     expires: int
@@ -265,7 +266,7 @@ def invitations(store: Store) -> list[Invitation]:
         .order_by(invitation.c.id.desc())
     )
     with store.read() as connection:
-        return [Invitation(row.role, row.created, row.expires) for row in connection.execute(query)]
+        return [Invitation(row.id, row.role, row.created, row.expires) for row in connection.execute(query)]
 
 
 def log(store: Store, *, kind: str = "", page: int = 1, size: int = 100) -> Page[Event]:

@@ -149,6 +149,41 @@ def set_password(store: Store, labeler_id: int, old: str, new: str) -> None:
         store.log(connection, "password", labeler_id)
 
 
+def reset_password(store: Store, labeler_id: int, by: int | None = None) -> str:
+    """A new password for somebody who forgot theirs; it is shown once and stored nowhere. Their sessions end.
+
+    Raises:
+        UserError: there is no such account, or nobody can sign in with it: it is closed, or an AI labeler's.
+    """
+    password = secrets.token_urlsafe(12)
+    digest = _scrypt(password)
+    with store.write() as connection:
+        person = _one(connection, labeler_id)
+        if not person.active or person.kind != "human":
+            raise UserError(f"nobody signs in as {person.name}: the account is {'closed' if not person.active else 'a model'}")
+        connection.execute(update(labeler).where(labeler.c.id == labeler_id).values(password=digest))
+        store.log(connection, "password", by, labeler=labeler_id)
+    return password
+
+
+def named(store: Store, name: str) -> Person:
+    """The account of this name. Raises UserError where there is none."""
+    with store.glance() as connection:
+        row = connection.execute(select(labeler).where(labeler.c.name == name.strip())).one_or_none()
+    if row is None:
+        raise UserError(f"there is no account {name!r}")
+    return _person(row)
+
+
+def revoke(store: Store, invitation_id: int, by: int | None = None) -> None:
+    """Nobody can use this invitation any more. Raises UserError where it was used already, or there is none."""
+    with store.write() as connection:
+        unused = (invitation.c.id == invitation_id) & invitation.c.used_by.is_(None)
+        if connection.execute(delete(invitation).where(unused)).rowcount == 0:
+            raise UserError("this invitation was used already, or taken back")
+        store.log(connection, "revoke", by, invitation=invitation_id)
+
+
 def kinds_of_work(store: Store) -> tuple[str, ...]:
     """What a person may decline: the kinds and the warnings of the prompts in the store."""
     with store.read() as connection:
@@ -158,7 +193,7 @@ def kinds_of_work(store: Store) -> tuple[str, ...]:
 
 
 def close(store: Store, labeler_id: int, by: int | None = None) -> None:
-    """The account can do nothing more; what it said stays. The last admin stays, too.
+    """The account can do nothing more; what it said stays, its open tasks go to others. The last admin stays, too.
 
     Raises:
         UserError: there is no such account, or it is the last active admin's.
@@ -179,6 +214,8 @@ def _close(store: Store, connection: Connection, labeler_id: int, by: int | None
     if list(admins) == [labeler_id]:
         raise UserError("this is the last admin: make another one first")
     connection.execute(update(labeler).where(labeler.c.id == labeler_id).values(active=False))
+    held = assignment.c.labeler_id == labeler_id, assignment.c.state == "leased"
+    connection.execute(update(assignment).where(*held).values(state="expired"))
     store.log(connection, "close", by, labeler=labeler_id)
 
 

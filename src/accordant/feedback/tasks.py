@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -57,6 +58,11 @@ class Work:
     row: Mapping[str, Any] | None = None
     gold: Mapping[str, Any] | None = None
     source: Source = MADE
+
+
+def drawn_seed() -> int:
+    """A project's seed that nobody can guess: whoever knows it can tell which of their tasks are hidden gold."""
+    return secrets.randbelow(2**31)
 
 
 def make_project(

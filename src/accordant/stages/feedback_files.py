@@ -109,6 +109,7 @@ def write(store: Store, project_id: int, folder: str | Path, how: How | None = N
 
     Args:
         folder: is made, whole or not at all; it must be new or empty.
+        how: None: as `How` is by itself.
 
     Raises:
         UserError: the folder is not empty; nothing has been said that makes a row; the splits leave no prompt for "train".

@@ -7,9 +7,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import select
 
 from accordant.apps.studio.guard import HEADERS, Limiter
 from accordant.feedback import assignment, inspection, overview, people, tasks
+from accordant.feedback.schema import project
 from accordant.feedback.tasks import Text, Work
 from clock import Clock
 
@@ -209,3 +211,25 @@ def test_a_name_or_a_group_that_no_database_keeps_is_refused(studio: Studio) -> 
         response = client.post(f"/join/{people.invite(studio.store)}", {**joining, "language": wrong})
         assert response.status_code == 400, response.text
         assert "language" in response.text
+
+
+def test_only_an_admins_upload_may_be_large(studio: Studio) -> None:
+    large = {"content": b"name=" + b"x" * 2**21, "headers": {"content-type": "application/x-www-form-urlencoded"}}
+    ben = studio.client("Ben")
+    assert ben.http.post("/join/import", **large).status_code == 413
+    assert ben.http.post("/admin/projects/1/items/1/import", **large).status_code == 413
+    refused = ben.http.post("/admin/projects/1/import", **large)
+    assert refused.status_code == 403
+    assert "for admins" in refused.text, "before what was sent is looked at"
+    assert studio.client().http.post("/admin/projects/1/import", **large).headers["location"].startswith("/sign-in")
+
+
+def test_nobody_can_compute_which_of_their_tasks_are_gold(studio: Studio, ada: Client) -> None:
+    """The seed decides it, and how the answers are shuffled: one that all projects share would be known to all."""
+    ada.get("/admin")
+    settings = {"overlap": "1", "lease_minutes": "30", "gold_share": "50", "random_share": "20", "attributes": "quality"}
+    for name in ("first", "second"):
+        assert ada.post("/admin/projects", {"name": name, **settings}).status_code == 303
+    with studio.store.read() as connection:
+        seeds = list(connection.scalars(select(project.c.seed)))
+    assert len({*seeds, 0}) == 3

@@ -180,6 +180,22 @@ def test_an_invitation_is_shown_once_and_works_once(studio: Studio, ada: Client)
         )
 
 
+def test_a_new_password_and_an_invitation_taken_back(studio: Studio, ada: Client) -> None:
+    ben = studio.client("Ben")
+    shown = ada.post(f"/admin/people/{studio.people['Ben'].id}/password").text
+    password = re.search(r'readonly value="([^"]+)"', shown).group(1)  # type: ignore[union-attr]
+    assert "A new password for Ben" in shown
+    assert ben.get("/me").status_code == 303, "the session ends at once"
+    assert people.sign_in(studio.store, "Ben", password).name == "Ben"
+    assert password not in ada.get("/admin/people").text
+    assert "no account 99" in alert(ada.post("/admin/people/99/password"))
+    ada.post("/admin/people/invite", {"role": "labeler", "days": "7"})
+    (open_one,) = overview.invitations(studio.store)
+    assert "taken back" in note(ada, ada.post(f"/admin/people/invitations/{open_one.id}/revoke"))
+    assert overview.invitations(studio.store) == []
+    assert "used already" in alert(ada.post(f"/admin/people/invitations/{open_one.id}/revoke"))
+
+
 def test_an_account_is_closed_but_not_the_last_admins(studio: Studio, ada: Client) -> None:
     ben = studio.client("Ben")
     assert note(ada, ada.post(f"/admin/people/{studio.people['Ben'].id}/close")) == "The account is closed. What it said stays."

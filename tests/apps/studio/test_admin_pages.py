@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import labeled
 import pytest
@@ -36,21 +37,8 @@ def sound(page: Page, where: str) -> None:
     assert "broken" not in page.title(), where
 
 
-def test_from_an_empty_store_to_an_export(studio: Studio, page: Page, tmp_path: Path) -> None:
-    studio.sign_in(page, "Ada")
-    page.goto(f"{studio.url}/admin")
-    page.get_by_label("Name", exact=True).fill("Fruit & more")
-    page.get_by_label("Guidelines for labelers").fill("Be fair.")
-    page.get_by_label("Answers per item").fill("0")
-    page.evaluate("document.querySelector('form[action=\"/admin/projects\"]').noValidate = true")
-    page.get_by_role("button", name="Make the project").click()
-    page.get_by_role("alert").get_by_text("overlap is 0").wait_for()
-    sound(page, "the form with its error")
-    page.get_by_label("Answers per item").fill("2")
-    page.get_by_label("Order of items").select_option("Highest priority first")
-    page.get_by_role("button", name="Make the project").click()
-    page.get_by_role("heading", name="Fruit & more").wait_for()
-    # Work goes in: a bad file first, which adds nothing.
+def put_work_in(page: Page, tmp_path: Path) -> None:
+    """A bad file first, which adds nothing."""
     bad, good = tmp_path / "bad.jsonl", tmp_path / "good.jsonl"
     bad.write_text(json.dumps(ROWS[0]) + "\n{}\n", encoding="utf-8")
     good.write_text("\n".join(map(json.dumps, ROWS)), encoding="utf-8")
@@ -63,25 +51,10 @@ def test_from_an_empty_store_to_an_export(studio: Studio, page: Page, tmp_path: 
     page.get_by_role("button", name="Put it in").click()
     page.get_by_text("4 items are in the project.").wait_for()
     sound(page, "the project")
-    # Somebody is invited, by a link that can be copied and is gone afterwards.
-    page.get_by_role("link", name="People").click()
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Make a link").click()
-    link = page.get_by_label("Link").input_value()
-    page.get_by_role("button", name="Copy the link").click()
-    page.get_by_text("Copied.").wait_for()
-    assert page.evaluate("navigator.clipboard.readText()") == link
-    sound(page, "the invitation")
-    eve = people.join(studio.store, link.rpartition("/")[2], "Eve", "long enough", {"language": "he"}).id
-    answer_all(studio.store, 1, [studio.people["Ben"].id, eve], [eve])
-    page.goto(f"{studio.url}/admin")
-    assert page.get_by_label("Link").count() == 0
-    page.get_by_role("link", name="Fruit & more").click()
-    page.get_by_text("8 of 8 answers (100 %)").wait_for()
-    page.get_by_role("link", name="Quality").click()
-    page.get_by_role("row", name="Kendall's W").wait_for()
-    page.get_by_role("link", name="Disputes").click()
-    # The first dispute, by select boxes; a reason is asked for.
+
+
+def rule_on_the_first(studio: Studio, page: Page) -> tuple[int, Mapping[str, Any]]:
+    """Of four disputes, for which a reason is asked; returns the item and the ruling."""
     page.get_by_text("1 of 4").wait_for()
     assert not page.get_by_text("Eve").count()
     page.get_by_role("link", name="Show names").click()
@@ -104,6 +77,43 @@ def test_from_an_empty_store_to_an_export(studio: Studio, page: Page, tmp_path: 
     page.get_by_text("1 of 3").wait_for()
     said = adjudication.rulings(studio.store, 1)[number]
     assert [len(said["groups"]), len(said["groups"][0]), len(said["rejected"])] == [1, 2, 1]
+    return number, said
+
+
+def test_from_an_empty_store_to_an_export(studio: Studio, page: Page, tmp_path: Path) -> None:
+    studio.sign_in(page, "Ada")
+    page.goto(f"{studio.url}/admin")
+    page.get_by_label("Name", exact=True).fill("Fruit & more")
+    page.get_by_label("Guidelines for labelers").fill("Be fair.")
+    page.get_by_label("Answers per item").fill("0")
+    page.evaluate("document.querySelector('form[action=\"/admin/projects\"]').noValidate = true")
+    page.get_by_role("button", name="Make the project").click()
+    page.get_by_role("alert").get_by_text("overlap is 0").wait_for()
+    sound(page, "the form with its error")
+    page.get_by_label("Answers per item").fill("2")
+    page.get_by_label("Order of items").select_option("Highest priority first")
+    page.get_by_role("button", name="Make the project").click()
+    page.get_by_role("heading", name="Fruit & more").wait_for()
+    put_work_in(page, tmp_path)
+    # Somebody is invited, by a link that can be copied and is gone afterwards.
+    page.get_by_role("link", name="People").click()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_label("Link").input_value()
+    page.get_by_role("button", name="Copy the link").click()
+    page.get_by_text("Copied.").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == link
+    sound(page, "the invitation")
+    eve = people.join(studio.store, link.rpartition("/")[2], "Eve", "long enough", {"language": "he"}).id
+    answer_all(studio.store, 1, [studio.people["Ben"].id, eve], [eve])
+    page.goto(f"{studio.url}/admin")
+    assert page.get_by_label("Link").count() == 0
+    page.get_by_role("link", name="Fruit & more").click()
+    page.get_by_text("8 of 8 answers (100 %)").wait_for()
+    page.get_by_role("link", name="Quality").click()
+    page.get_by_role("row", name="Kendall's W").wait_for()
+    page.get_by_role("link", name="Disputes").click()
+    number, said = rule_on_the_first(studio, page)
     # Out: the ruling is in the consensus, and each labeler's word is in the other export.
     page.get_by_role("link", name="Overview").click()
     page.get_by_label("Whose word").select_option("Consensus")

@@ -61,7 +61,7 @@ def test_the_address_of_the_files_changes_with_any_of_them(tmp_path: Path, monke
     module.write_bytes(module.read_bytes() + b"\n")
     changed = root()
     assert changed != static_root()
-    module.rename(module.with_name("other.js"))
+    module.rename(module.with_name("dom2.js"))
     assert root() not in (changed, static_root())
     with pytest.raises(ValueError, match=r"no static file 'label/dom\.js'"):
         pages._static("label/dom.js")

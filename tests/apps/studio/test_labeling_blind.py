@@ -56,6 +56,7 @@ def test_nothing_that_must_stay_hidden_leaves_the_server(studio: Studio) -> None
         seen += [draft.text, *pages, send(client, task, complete(task)).text, client.get(f"/tasks/{place}").text]
     seen += [client.get(path).text for path in (
         "/", f"/projects/{number}/next", f"/projects/{number}/mine", f"/projects/{number}/guidelines", "/me",
+        "/me/data.json",
     )]  # fmt: skip
     assert len([text for text in seen if '"revision"' in text]) >= 8
     everything = "\n".join(

@@ -74,6 +74,22 @@ def test_without_a_connection_nothing_is_lost_and_it_is_sent_once(studio: Studio
     assert count(studio) == 2, "the second try is known by its id"
 
 
+def test_what_is_changed_while_it_is_being_sent_is_there_to_be_saved(studio: Studio, page: Page) -> None:
+    number = project(studio.store, "demonstration")
+    task = begin(studio, page, number)
+    page.keyboard.type("Every word stays.")
+    page.context.set_offline(True)
+    page.locator("#submit").click()
+    expect(page.locator("#trouble")).to_contain_text("Trying again")
+    page.get_by_label("Your answer").press_sequentially(" These, too.")
+    page.context.set_offline(False)
+    expect(page.locator("#toast")).to_contain_text("Saved: Every word stays.")
+    expect(page.get_by_label("Your answer")).to_have_value("Every word stays. These, too.")
+    page.get_by_role("button", name="Save the change").click()
+    expect(page.locator("#toast")).to_contain_text("Changed: Every word stays. These, too.")
+    assert said(studio, task) == {"text": "Every word stays. These, too."}
+
+
 def test_a_session_that_ended_costs_no_word(studio: Studio, page: Page) -> None:
     number = project(studio.store, "red_team")
     task = begin(studio, page, number)

@@ -30,7 +30,7 @@ def sign_in_page(request: Request, next: str = "/") -> Response:
 def sign_in(request: Request, name: Text = "", password: Text = "", next: Text = "/") -> Response:
     """Both the name's and the address's failures are counted, so that neither one name nor many can be guessed at."""
     limiter = request.app.state.sign_ins
-    callers = [f"name {name.strip().lower()}", f"address {request.client.host if request.client else ''}"]
+    callers = [f"name {name.strip().lower()}", f"address {sessions.address(request)}"]
     waits = max(limiter.wait(caller, count=False) for caller in callers)
     if waits:
         raise HTTPException(429, f"too many attempts: wait {int(waits / 60) + 1} minutes", {"retry-after": str(int(waits) + 1)})

@@ -35,6 +35,7 @@ def make(request: Request, person: Admin, form: Form) -> Response:
     try:
         project_id = tasks.make_project(
             request.app.state.store, text(form, "name"), text(form, "guidelines"), by=person.id, attributes=attributes,
+            seed=tasks.drawn_seed(),
             **admin_project.settings(form),
         )  # fmt: skip
     except UserError as error:

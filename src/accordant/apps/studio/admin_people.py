@@ -37,12 +37,33 @@ def invite(request: Request, person: Admin, form: Form) -> Response:
     return _page(request, link=f"{request.app.state.settings.url}/join/{token}", role=role)
 
 
+@router.post("/admin/people/invitations/{invitation_id}/revoke")
+def revoke(request: Request, person: Admin, invitation_id: Id) -> Response:
+    try:
+        people.revoke(request.app.state.store, invitation_id, by=person.id)
+    except UserError as error:
+        return _page(request, 400, wrong_account=str(error))
+    return go(request, "/admin/people", "The invitation is taken back: its link is worth nothing now.")
+
+
+@router.post("/admin/people/{labeler_id}/password")
+def new_password(request: Request, person: Admin, labeler_id: Id) -> Response:
+    """The password is on the page that answers, and nowhere else."""
+    store = request.app.state.store
+    try:
+        password = people.reset_password(store, labeler_id, by=person.id)
+    except UserError as error:
+        return _page(request, 400, wrong_account=str(error))
+    known = people.known(store, labeler_id)
+    return _page(request, password=password, whose=known[0].name if known else "")
+
+
 @router.post("/admin/people/{labeler_id}/close")
 def close(request: Request, person: Admin, labeler_id: Id) -> Response:
     try:
         people.close(request.app.state.store, labeler_id, by=person.id)
     except UserError as error:
-        return _page(request, 400, wrong_close=str(error))
+        return _page(request, 400, wrong_account=str(error))
     return go(request, "/admin/people", "The account is closed. What it said stays.")
 
 
@@ -64,6 +85,7 @@ def _page(request: Request, status: int = 200, **values: Any) -> Response:
         {
             "humans": [one for one in accounts if one.kind == "human"], "robots": [one for one in accounts if one.kind == "ai"],
             "consistency": consistency(store),
-            "invitations": overview.invitations(store), "link": "", "role": "", "wrong": "", "wrong_close": "",
+            "invitations": overview.invitations(store), "link": "", "role": "", "password": "", "whose": "", "wrong": "",
+            "wrong_account": "",
         } | values
     ))  # fmt: skip

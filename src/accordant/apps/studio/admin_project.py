@@ -154,6 +154,7 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _how(query: QueryParams) -> How:
+    """The choices of an export; a select box that says nothing says its first choice."""
     splits = {part: share(query, part, f"the share of {part}") for part in ("test", "validation") if text(query, part)}
     return How(
         shape=choice(query, "shape", ("accordant", "trl"), "the shape"),
@@ -163,9 +164,11 @@ def _how(query: QueryParams) -> How:
         ties=choice(query, "ties", ("drop", "keep"), "what becomes of ties"),
         rejects=choice(query, "rejects", ("exclude", "lose"), "what becomes of rejected answers"),
         method=choice(query, "method", ("weighted", "borda"), "how they are weighed"),
-        min_confidence=share(query, "min_confidence", "the least confidence") if text(query, "min_confidence") else 0.6,
+        min_confidence=share(query, "min_confidence", "the least confidence")
+        if text(query, "min_confidence")
+        else How.min_confidence,
         splits=splits,
-        seed=whole(query, "seed", "the seed") if text(query, "seed") else 0,
+        seed=whole(query, "seed", "the seed") if text(query, "seed") else How.seed,
         ai=text(query, "ai") == TRUE,
         surplus=text(query, "surplus") == TRUE,
     )

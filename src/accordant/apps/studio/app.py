@@ -51,7 +51,7 @@ def make_app(store: Store, settings: Settings | None = None) -> FastAPI:
 def _paced(request: Request) -> None:
     """One person asks only so often: a page that has gone wild must not keep the others waiting."""
     person = sessions.of(request).person
-    caller = f"person {person.id}" if person else f"address {request.client.host if request.client else ''}"
+    caller = f"person {person.id}" if person else f"address {sessions.address(request)}"
     if seconds := request.app.state.pace.wait(caller):
         raise HTTPException(429, "too many requests: wait a moment", {"retry-after": str(int(seconds) + 1)})
 

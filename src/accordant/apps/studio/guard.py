@@ -5,6 +5,7 @@ Left out: limits that several servers share. Each process counts for itself.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -26,6 +27,7 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
     "cross-origin-opener-policy": "same-origin",
 }
+_UPLOAD = re.compile(r"/admin/projects/\d+/import")
 _KEYS = 20_000  # callers that a limiter remembers before it forgets the idle ones
 
 
@@ -67,7 +69,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = self.settings.upload_bytes if scope["path"].endswith("/import") else self.settings.body_bytes
+        limit = self.settings.upload_bytes if _UPLOAD.fullmatch(scope["path"]) else self.settings.body_bytes
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":

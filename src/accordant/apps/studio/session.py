@@ -85,6 +85,11 @@ def write(request: Request, response: Response, session: Session) -> None:
     )  # fmt: skip
 
 
+def address(request: Request) -> str:
+    """Where a request comes from, for counting; empty where the server does not say."""
+    return request.client.host if request.client else ""
+
+
 def of(request: Request) -> Session:
     """The session of this request, read once."""
     found: Session | None = getattr(request.state, "session", None)
@@ -134,6 +139,8 @@ async def _prove(request: Request) -> None:
         return
     if _from_another_site(request):
         raise HTTPException(403, "this request came from another site")
+    if request.url.path.startswith("/admin/"):
+        await as_admin(request)  # before a body is read that may be large
     token = request.headers.get("x-csrf-token")
     if token is None and request.headers.get("content-type", "").startswith(
         ("application/x-www-form-urlencoded", "multipart/form-data")

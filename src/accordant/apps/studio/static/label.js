@@ -113,6 +113,7 @@ function say(state) {
 
 // --- sending --------------------------------------------------------------------------------------------------------
 
+/** Send until it is there; `done(data)` may say where to go on, else it is where the server says. */
 async function deliver(path, body, done) {
   if (busy) return;
   busy = true;
@@ -124,8 +125,7 @@ async function deliver(path, body, done) {
   });
   if (answer.status === 200) {
     keep.end();
-    done(answer.data);
-    location.assign(answer.data.next);
+    location.assign(done(answer.data) ?? answer.data.next);
     return;
   }
   busy = false;
@@ -138,10 +138,14 @@ function submit() {
     announce(form.missing());
     return;
   }
+  const sent = JSON.stringify(form.draft());
   const body = { payload: form.payload(), submission: task.submission, ms_spent: watch.spent() };
   deliver(`/api/tasks/${task.assignment}/answer`, body, ({ said, surplus, revision }) => {
     const kept = surplus ? "Kept, but set aside, since its place had gone to somebody else" : revision > 1 ? "Changed" : "Saved";
     remember(`${kept}: ${said}`, here);
+    if (JSON.stringify(form.draft()) === sent) return undefined;
+    keep.carry(revision); // changed while it was on its way: here it is again, to be saved as a change
+    return here;
   });
 }
 

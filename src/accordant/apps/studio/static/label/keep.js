@@ -59,6 +59,10 @@ export function keeper({ task, isOpen, state, told }) {
       const kept = JSON.parse(sessionStorage.getItem(name) ?? "null");
       return kept && kept.revision === task.revision ? kept : null;
     },
+    /** After the end: keep what is on the page for when it is loaded again, with the answer's `revision`. */
+    carry(revision) {
+      sessionStorage.setItem(name, JSON.stringify({ ...state(), revision }));
+    },
     end() {
       ended = true;
       clearTimeout(timer);

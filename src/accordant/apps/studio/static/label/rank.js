@@ -31,8 +31,8 @@ export function make({ root, board, task, changed, announce }) {
       "div", { class: "card answer", role: "group", tabindex: "-1" },
       el("header", {}, chip, select), text(task.texts[place]),
     );
-    made.addEventListener("focusin", () => select_(place));
-    made.addEventListener("pointerdown", () => select_(place));
+    made.addEventListener("focusin", () => mark(place));
+    made.addEventListener("pointerdown", () => mark(place));
     return { card: made, select };
   }
 
@@ -53,13 +53,13 @@ export function make({ root, board, task, changed, announce }) {
     return value === "" ? null : value === "F" ? "F" : Number(value);
   }
 
-  function select_(place) {
+  function mark(place) {
     current = place;
     show();
   }
 
   function focus(place, options) {
-    select_(place);
+    mark(place);
     cards[place].card.focus(options);
   }
 
