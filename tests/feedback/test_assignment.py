@@ -199,7 +199,7 @@ def test_what_many_skip_is_halted(store: Store) -> None:
     assert next_task(store, number, who[-1]) is None
     with store.read() as connection:
         (why,) = connection.scalars(select(item.c.halted))
-    assert why == f"skipped by {SKIPS_HALT} people, lastly because: unreadable"
+    assert why == f"skipped by {SKIPS_HALT} people"
 
 
 def test_a_declined_kind_is_never_given(store: Store) -> None:
@@ -364,3 +364,44 @@ def test_a_random_item_is_any_of_the_open_ones_alike(store: Store, open_items: i
     assert sum((chosen[k] - expected) ** 2 / expected for k in range(min(chosen), max(chosen) + 1) if k not in full) < {
         3: 13.8, 20: 43.8,
     }[open_items], "chi-squared with one degree of freedom less than items, p = 0.001"  # fmt: skip
+
+
+def test_a_reopened_item_is_halted_by_as_many_skips_again(store: Store) -> None:
+    number, who = project(store, 1, overlap=1), labelers(store, 2 * SKIPS_HALT + 1)
+
+    def pass_on(some: list[int]) -> list[str | None]:
+        """Each of these skips it; what is said of the item after each."""
+        said = []
+        for one in some:
+            task = next_task(store, number, one)
+            assert task is not None
+            skip(store, task.assignment_id, one, f"the reason of {one}")
+            with store.read() as connection:
+                said.append(connection.scalar(select(item.c.halted)))
+        return said
+
+    assert pass_on(who[:SKIPS_HALT]) == [None] * (SKIPS_HALT - 1) + ["skipped by 5 people"]
+    with store.read() as connection:
+        (only,) = connection.scalars(select(item.c.id))
+    tasks.reopen(store, only)
+    assert pass_on(who[SKIPS_HALT : 2 * SKIPS_HALT]) == [None] * (SKIPS_HALT - 1) + ["skipped by 10 people"]
+    with store.read() as connection:
+        halts = connection.scalars(select(event.c.what).where(event.c.kind == "halt")).all()
+    assert len(halts) == 2
+    assert "reason" not in str(halts), "what people said is theirs, and goes with them"
+
+
+def test_a_kind_that_is_turned_off_is_not_given_although_it_was_leased(store: Store) -> None:
+    number, (one,) = project(store, 0), labelers(store, 1)
+    tasks.add(store, number, work(1, kind="red_team"))
+    first = next_task(store, number, one)
+    assert first is not None
+    tasks.add(store, number, work(1))
+    people.set_declines(store, one, ("red_team",))
+    other = next_task(store, number, one)
+    assert other is not None
+    assert other.item_id != first.item_id
+    people.set_declines(store, one, ())
+    again = next_task(store, number, one)
+    assert again is not None
+    assert again.item_id in (first.item_id, other.item_id)

@@ -47,12 +47,12 @@ def next_task(store: Store, project_id: int, labeler_id: int) -> Task | None:
     Raises:
         UserError: there is no such project, or the labeler may not work.
     """
+    _expire(store)
     with store.write() as connection:
         plan = _project(connection, project_id)
         person = connection.execute(select(labeler).where(labeler.c.id == labeler_id)).one_or_none()
         if person is None or not person.active:
             raise UserError("this account is not active: ask an admin of the project")
-        _expire(connection, store.now())
         held = _held(connection, plan, person, store.now())
         if held is not None:
             return held
@@ -77,16 +77,16 @@ def submit(
         UserError: the task is another person's, the answer is incomplete, or the uuid belongs to another answer, which may be
             an earlier one to this task that arrived although the page did not hear of it.
     """
+    _expire(store)
     with store.write() as connection:
         row = _own(connection, assignment_id, labeler_id, lock=True)
-        thing = connection.execute(_about(row.item_id, assignment_id)).one()
+        thing = connection.execute(_about(row)).one()
         kept = payloads.check(thing.task, payload, row.display, thing.attributes)
         before = connection.execute(select(answer).where(answer.c.client_uuid == client_uuid)).one_or_none()
         if before is not None:
             if before.assignment_id != assignment_id or before.payload != kept:
                 raise UserError(f"the submission id {client_uuid} was used for another answer: reload the page")
             return int(before.revision)
-        _expire(connection, store.now())
         state = _state_after(connection, row, thing)
         last, version = thing.last or 0, thing.version or 0
         connection.execute(insert(answer).values(
@@ -100,12 +100,13 @@ def submit(
         return int(last) + 1
 
 
-def _about(item_id: int, assignment_id: int) -> Any:
-    """The query for an item, what its project says of it, and the last revision and guidelines so far."""
-    last = select(func.max(answer.c.revision)).where(answer.c.assignment_id == assignment_id).scalar_subquery()
+def _about(row: Row[Any]) -> Any:
+    """The query for an assignment's item: what its project says of it, and the last revision and guidelines so far."""
+    last = select(func.max(answer.c.revision)).where(answer.c.assignment_id == row.id).scalar_subquery()
     version = select(func.max(guideline.c.version)).where(guideline.c.project_id == item.c.project_id).scalar_subquery()
-    columns = (project.c.attributes, project.c.overlap, last.label("last"), version.label("version"))
-    return select(item, *columns).join(project).where(item.c.id == item_id)
+    kind = select(labeler.c.kind).where(labeler.c.id == row.labeler_id).scalar_subquery()
+    columns = (project.c.attributes, project.c.overlap, last.label("last"), version.label("version"), kind.label("kind"))
+    return select(item, *columns).join(project).where(item.c.id == row.item_id)
 
 
 def skip(store: Store, assignment_id: int, labeler_id: int, reason: str) -> None:
@@ -125,16 +126,17 @@ def skip(store: Store, assignment_id: int, labeler_id: int, reason: str) -> None
         skipped = connection.scalar(
             select(func.count()).where(assignment.c.item_id == row.item_id, assignment.c.state == "skipped", _OF_PEOPLE)
         )
-        if skipped is not None and skipped >= SKIPS_HALT:
-            why = f"skipped by {skipped} people, lastly because: {reason.strip()}"[:300]
-            connection.execute(update(item).where(item.c.id == row.item_id, item.c.halted.is_(None)).values(halted=why))
-            store.log(connection, "halt", None, item=row.item_id, why=why)
+        if skipped and skipped % SKIPS_HALT == 0 and row.state != "skipped":  # an item that was reopened has as many more
+            why = f"skipped by {skipped} people"
+            halted = update(item).where(item.c.id == row.item_id, item.c.halted.is_(None)).values(halted=why)
+            if connection.execute(halted).rowcount:
+                store.log(connection, "halt", None, item=row.item_id, why=why)
 
 
 def save_draft(store: Store, assignment_id: int, labeler_id: int, payload: Mapping[str, Any]) -> None:
     """Keep what is on the page so far, as it is; the lease begins anew, for somebody is working."""
     with store.write() as connection:
-        row = _own(connection, assignment_id, labeler_id)
+        row = _own(connection, assignment_id, labeler_id, lock=True)
         if row.state not in ("leased", "expired"):
             return
         where = draft.c.assignment_id == assignment_id
@@ -218,13 +220,17 @@ def open_to(plan: Row[Any], person: Row[Any] | Person, *, gold: bool, declined: 
     if not gold and person.kind == "human":
         # Gold is for everybody: it is no vote, so there is no number of answers that would be enough.
         query = query.where(places() < plan.overlap)
-    spared = or_(
+    if person.declines or declined:
+        query = query.join(prompt).where(_spared(person) if declined else ~_spared(person))
+    return query
+
+
+def _spared(person: Row[Any] | Person) -> Any:
+    """Of items and their prompts: those of a kind that this person does not want to see."""
+    return or_(
         prompt.c.kind.in_(person.declines), item.c.task.in_(person.declines),
         and_(prompt.c.warning.is_not(None), prompt.c.warning.in_(person.declines)),
     )  # fmt: skip
-    if person.declines or declined:
-        query = query.join(prompt).where(spared if declined else ~spared)
-    return query
 
 
 _OF_PEOPLE = assignment.c.labeler_id.not_in(select(labeler.c.id).where(labeler.c.kind == "ai"))
@@ -241,10 +247,16 @@ def places(*states: str) -> Any:
 
 def _room(connection: Connection, chosen: Row[Any], overlap: int, kind: str) -> bool:
     """Lock the item, then count again: on PostgreSQL somebody may have been faster. For gold and AI there is always room."""
-    connection.execute(select(item.c.id).where(item.c.id == chosen.id).with_for_update()).one()
+    _lock(connection, chosen.id)
     if chosen.gold is not None or kind == "ai":
         return True
     return (connection.scalar(select(places()).select_from(item).where(item.c.id == chosen.id)) or 0) < overlap
+
+
+def _lock(connection: Connection, item_id: int) -> None:
+    """Nobody else hands this item out, or counts its places, until the transaction ends; on SQLite nobody does anyway."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(select(item.c.id).where(item.c.id == item_id).with_for_update()).one()
 
 
 def _lease(store: Store, connection: Connection, plan: Row[Any], person: Row[Any], chosen: Row[Any], why: str) -> Task:
@@ -273,6 +285,8 @@ def _held(connection: Connection, plan: Row[Any], person: Row[Any], now: int) ->
         )
         .order_by(assignment.c.state.desc(), assignment.c.id)
     )  # fmt: skip
+    if person.declines:
+        query = query.join(prompt, prompt.c.id == item.c.prompt_id).where(~_spared(person))
     for row in connection.execute(query).all():
         if row.state == "expired":
             thing = connection.execute(select(item).where(item.c.id == row.item_id)).one()
@@ -284,25 +298,30 @@ def _held(connection: Connection, plan: Row[Any], person: Row[Any], now: int) ->
     return None
 
 
-def _expire(connection: Connection, now: int) -> None:
-    late = and_(assignment.c.state == "leased", assignment.c.leased_until < now)
-    connection.execute(update(assignment).where(late).values(state="expired"))
+def _expire(store: Store) -> None:
+    """Mark the leases that have run out, in a transaction of its own: they are other people's rows, and whoever held them
+    together with an own row and an item could wait for somebody who waits for one of these. A row in use is left for later.
+    """
+    with store.write() as connection:
+        late = (assignment.c.state == "leased") & (assignment.c.leased_until < store.now())
+        some = select(assignment.c.id).where(late).with_for_update(skip_locked=True)
+        connection.execute(update(assignment).where(assignment.c.id.in_(some), late).values(state="expired"))
 
 
 def _state_after(connection: Connection, row: Row[Any], thing: Row[Any]) -> str:
     """What an assignment becomes when its answer comes: surplus where its place was given to somebody else."""
     if row.state in ("submitted", "surplus"):
         return str(row.state)  # a revision
-    now = connection.execute(
-        select(assignment.c.state, labeler.c.kind).join(labeler, labeler.c.id == assignment.c.labeler_id)
-        .where(assignment.c.id == row.id)
-    ).one()  # fmt: skip
-    return "submitted" if now.state == "leased" or _room(connection, thing, thing.overlap, now.kind) else "surplus"
+    return "submitted" if row.state == "leased" or _room(connection, thing, thing.overlap, thing.kind) else "surplus"
 
 
 def _own(connection: Connection, assignment_id: int, labeler_id: int, *, lock: bool = False) -> Row[Any]:
+    """An assignment of this labeler. `lock`: its item's row and then its own are held, in this order everywhere."""
     query = select(assignment).where(assignment.c.id == assignment_id, assignment.c.labeler_id == labeler_id)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    row = connection.execute(query).one_or_none()
+    if row is not None and lock and connection.dialect.name != "sqlite":
+        _lock(connection, row.item_id)
+        row = connection.execute(query.with_for_update()).one_or_none()
     if row is None:
         raise UserError(f"task {assignment_id} is not one of yours: open your next task")
     return row

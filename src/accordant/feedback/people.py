@@ -10,15 +10,18 @@ import hashlib
 import hmac
 import re
 import secrets
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from accordant.feedback.payload import with_places
 from accordant.feedback.schema import answer, assignment, draft, event, invitation, labeler, prompt, ruling
 from accordant.feedback.store import Store
+from accordant.stats.consensus import CONSENSUS
 from accordant.types import UserError
 
 SHORTEST = 10  # characters of a password
@@ -287,15 +290,21 @@ def _make(
     by: int | None = None,
 ) -> Person:  # fmt: skip
     name = name.strip()
-    if not re.fullmatch(r"[\w .@+-]{1,200}", name):
+    name = unicodedata.normalize("NFC", name)
+    if not 1 <= len(name) <= 200 or not all(re.match(r"[\w .@+-]", one) or unicodedata.category(one)[0] == "M" for one in name):
         raise UserError(f"the name {name!r} must be 1 to 200 letters, digits, spaces or any of . @ + - _")
+    if name.lower() == CONSENSUS:
+        raise UserError(f"the name {name!r} is what exports call everybody together: choose another")
     if connection.scalar(select(labeler.c.id).where(func.lower(labeler.c.name) == name.lower())) is not None:
         raise UserError(f"the name {name!r} is taken: choose another")
     values = {
         "name": name, "kind": kind, "role": role, "password": password, "active": True, "strata": dict(strata), "declines": [],
         "created": store.now(),
     }  # fmt: skip
-    (number,) = connection.execute(insert(labeler).values(**values)).inserted_primary_key or (0,)
+    try:
+        (number,) = connection.execute(insert(labeler).values(**values)).inserted_primary_key or (0,)
+    except IntegrityError as error:  # somebody else took it between the look and the insertion
+        raise UserError(f"the name {name!r} is taken: choose another") from error
     store.log(connection, "join", by if by is not None else number, labeler=number, role=role)
     return _person(connection.execute(select(labeler).where(labeler.c.id == number)).one())
 

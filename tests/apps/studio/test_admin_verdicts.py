@@ -168,7 +168,8 @@ def test_what_the_script_sends_may_be_anything(studio: Studio, ada: Client) -> N
     (one,) = ids(studio, number)
     tasks.halt(studio.store, one, "look at it")
     for said, words in (
-        ("{", "no JSON"), ("[1]", "no object"), ("[" * 100_000, "nested more than 20 levels deep"), ('{"tie": 1}', "`tie` must be true"),
+        ("{", "no JSON"), ("[1]", "no object"), ("[" * 100_000, "nested more than 20 levels deep"),
+        ('{"tie": 1}', "`tie` must be true"),
         ('{"better": 2, "grade": "better"}', "found none"), ('{"better": {"a": 1}}', "found none"),
         ('{"better": 1, "grade": 7}', "`grade` is 7"), ('{"evil": true}', "no field 'evil'"),
     ):  # fmt: skip

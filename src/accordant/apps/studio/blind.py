@@ -6,6 +6,7 @@ would be enough: ids grow in the order of the import, so that the lowest is ofte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,23 @@ def turns(prompt: PromptText) -> list[dict[str, str]]:
 def to_ids(payload: object, display: Sequence[int]) -> Any:
     """What the browser sent, or a draft of it, with ids for places. What names no place is refused by `payload.check`."""
     return with_ids(payload, display)
+
+
+def unrounded(kept: object, sent: object) -> object:
+    """A row as the browser sent it, with the numbers that its JavaScript rounded, or wrote 1 for 1.0, as they were."""
+    if isinstance(kept, dict) and isinstance(sent, dict):
+        return {name: unrounded(kept.get(name), value) for name, value in sent.items()}
+    if isinstance(kept, list) and isinstance(sent, list) and len(kept) == len(sent):
+        return [unrounded(a, b) for a, b in zip(kept, sent, strict=True)]
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (kept, sent))
+    return kept if numbers and _rounded(kept) == _rounded(sent) else sent  # type: ignore[arg-type]
+
+
+def _rounded(number: int | float) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # JavaScript has no such number
+        return math.inf
 
 
 def to_places(payload: Mapping[str, Any] | None, display: Sequence[int]) -> dict[str, Any] | None:

@@ -94,6 +94,8 @@ def answer(request: Request, person: Who, number: Number, sent: Json) -> Respons
     view = progress.task(store, number, person.id)
     spent = whole(sent.get("ms_spent", 0), "ms_spent", DAY_MS)
     payload = blind.to_ids(sent.get("payload"), view.display)
+    if view.task == "vet" and isinstance(payload, dict) and "row" in payload:
+        payload["row"] = blind.unrounded(view.row, payload["row"])
     revision = assignment.submit(store, number, person.id, payload, _uuid(sent.get("submission")), spent)
     said = words(view.task, payload, view.display)
     surplus = progress.state(store, number) == "surplus"

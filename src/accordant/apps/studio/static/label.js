@@ -161,6 +161,7 @@ function decline() {
 
 function unveil() {
   veiled = false;
+  $("dock").append($("trouble"));
   $("warned").remove();
   $("shown").inert = false;
   $("shown").classList.remove("veiled");
@@ -234,6 +235,7 @@ $("submit").addEventListener("click", submit);
 $("undo").addEventListener("click", () => form.undo());
 for (const button of document.querySelectorAll('[data-do="skip"]')) button.addEventListener("click", skip);
 $("open-guidelines").addEventListener("click", () => $("guidelines").showModal());
+if (veiled) $("warned").append($("trouble")); // the dock is hidden, and what goes wrong must be seen
 $("show")?.addEventListener("click", unveil);
 $("decline")?.addEventListener("click", decline);
 $("rested").addEventListener("click", () => {

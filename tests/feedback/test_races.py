@@ -1,0 +1,84 @@
+"""Many at once, on both databases: nobody waits for each other in a circle, and nobody is told of a database's constraints."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from accordant.feedback import assignment, people, tasks
+from accordant.feedback.store import Store
+from accordant.feedback.tasks import Text, Work
+from clock import Clock
+
+THUMB = Work("thumb", "q", (Text("a"),))
+
+
+def at_once(count: int, do: Callable[[int], object]) -> list[object]:
+    """What `do` gives to each of so many threads that begin together; an error ends the test."""
+    gate = threading.Barrier(count)
+
+    def go(i: int) -> object:
+        gate.wait()
+        return do(i)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(go, range(count)))
+
+
+@pytest.fixture
+def who(store: Store, quick_passwords: None) -> list[int]:  # noqa: ARG001
+    return [people.join(store, people.invite(store), f"labeler {i}", "long enough").id for i in range(6)]
+
+
+def test_late_answers_at_once(store: Store, clock: Clock, who: list[int]) -> None:
+    project = tasks.make_project(store, "p", "", gold_share=0, overlap=1)
+    for _ in range(10):
+        tasks.add(store, project, [THUMB] * len(who))
+        leases = [assignment.next_task(store, project, one) for one in who]
+        clock.minutes(24 * 60)
+        revisions = at_once(
+            len(who),
+            lambda i, held=leases: assignment.submit(  # type: ignore[misc]
+                store, held[i].assignment_id, who[i], {"up": True}, str(uuid.uuid4()), 1
+            ),
+        )
+        assert revisions == [1] * len(who)
+
+
+def test_tasks_are_asked_for_at_once_while_leases_run_out(store: Store, clock: Clock, who: list[int]) -> None:
+    project = tasks.make_project(store, "p", "", gold_share=0, overlap=2)
+    for _ in range(10):
+        tasks.add(store, project, [THUMB] * 4)
+        clock.minutes(24 * 60)
+        at_once(6, lambda i: assignment.next_task(store, project, who[i]))
+        at_once(6, lambda i: assignment.next_task(store, project, who[i // 3]))  # three windows of one person
+
+
+def test_drafts_and_a_new_lease_at_once(store: Store, who: list[int]) -> None:
+    project = tasks.make_project(store, "p", "", gold_share=0, overlap=1)
+    for n in range(10):
+        tasks.add(store, project, [THUMB])
+        task = assignment.next_task(store, project, who[0])
+        assert task is not None
+        held = task.assignment_id
+        at_once(4, lambda i, held=held: assignment.save_draft(store, held, who[0], {"payload": {"n": i}}))  # type: ignore[misc]
+        if n % 2:
+            assignment.skip(store, held, who[0], "x")
+        else:
+            assignment.submit(store, held, who[0], {"up": True}, str(uuid.uuid4()), 1)
+
+
+def test_one_name_twice_at_once(store: Store, quick_passwords: None) -> None:  # noqa: ARG001
+    tokens = [people.invite(store) for _ in range(4)]
+
+    def join(i: int) -> str:
+        try:
+            return people.join(store, tokens[i], "Ana", "long enough").name
+        except people.UserError as error:
+            return str(error)
+
+    assert sorted(map(str, at_once(4, join))) == ["Ana", *["the name 'Ana' is taken: choose another"] * 3]
