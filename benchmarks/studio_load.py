@@ -2,12 +2,14 @@
 
     python benchmarks/studio_load.py                   # SQLite
     python benchmarks/studio_load.py --postgres        # a PostgreSQL cluster of its own
+    python benchmarks/studio_load.py --think 0         # nobody reads: how much it can take
     make load                                          # both
 
-Each labeler is a thread with a session of its own that asks for the next task, ranks four answers and submits, as fast as it
-can. Ten times the server is killed (SIGKILL) in the middle and started again; a labeler whose request fails sends it again
-with the same submission id. In the end the store is compared with what was acknowledged. Waiting for a killed server to come
-back does not count as its answering time.
+Each labeler is a thread with a session of its own that asks for the next task, takes `--think` seconds on average
+(exponentially distributed; people need a hundred times as long) and submits a ranking of four answers. Ten times the server is
+killed (SIGKILL) in the middle and started again; a labeler whose request fails sends it again with the same submission id. In
+the end the store is compared with what was acknowledged. Waiting for a killed server to come back does not count as its
+answering time.
 """
 
 from __future__ import annotations
@@ -86,18 +88,19 @@ class Server:
         self.process.wait(timeout=30)
 
 
-def labeler(url: str, name: str, project: int, seen: Seen, done: threading.Event) -> None:
+def labeler(url: str, name: str, project: int, seen: Seen, think: float) -> None:
     chance = random.Random(name)
     with httpx.Client(base_url=url, timeout=30) as http:
         token = _token(http.get("/sign-in").text)
         assert http.post("/sign-in", data={"csrf": token, "name": name, "password": PASSWORD}).status_code == 303
         headers = {"x-csrf-token": _token(http.get("/me").text)}
-        while not done.is_set():
+        while True:
             task = _send(seen, seen.next_seconds, lambda: http.get(f"/api/projects/{project}/next")).json()["task"]
             if task is None:
                 return
             places = list(range(len(task["texts"])))
             chance.shuffle(places)
+            time.sleep(chance.expovariate(1 / think) if think else 0)
             body = {
                 "payload": {"groups": [[place] for place in places], "rejected": []}, "submission": task["submission"],
                 "ms_spent": 5000,
@@ -180,15 +183,16 @@ def main() -> None:
     parser.add_argument("--labelers", type=int, default=8)
     parser.add_argument("--submissions", type=int, default=5000, help=f"a multiple of {OVERLAP}")
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--think", type=float, default=0.2, help="mean seconds between a task and its answer")
     parser.add_argument("--port", type=int, default=8765)
     args = parser.parse_args()
-    seen, done = Seen(), threading.Event()
+    seen = Seen()
     with place(args.postgres) as where:
         with Store.open(where) as store:
             project, names = prepare(store, args.labelers, args.submissions)
         server = Server(where, args.port)
         start = time.perf_counter()
-        threads = [threading.Thread(target=labeler, args=(server.url, name, project, seen, done)) for name in names]
+        threads = [threading.Thread(target=labeler, args=(server.url, name, project, seen, args.think)) for name in names]
         for thread in threads:
             thread.start()
         for kill in range(1, args.kills + 1):
