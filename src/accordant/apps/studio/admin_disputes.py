@@ -10,9 +10,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from accordant.apps.studio.admin_fields import Id, payload, shown, text, typed
+from accordant.apps.studio.admin_fields import payload, shown, text, typed
 from accordant.apps.studio.admin_items import answer_form
-from accordant.apps.studio.body import strict_json
+from accordant.apps.studio.body import Id, strict_json
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import adjudication, inspection, overview

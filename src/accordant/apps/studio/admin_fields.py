@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from fastapi import Path
 from starlette.datastructures import FormData, QueryParams
 
 from accordant.apps.studio.body import strict_json
@@ -18,8 +17,6 @@ from accordant.feedback.payload import with_ids
 from accordant.types import UserError
 
 Fields: TypeAlias = "FormData | QueryParams"
-Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
-"""Of a row, in an address: what the database's integers hold."""
 
 
 def text(form: Fields, name: str) -> str:

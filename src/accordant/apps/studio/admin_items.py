@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.datastructures import FormData
 
-from accordant.apps.studio.admin_fields import Id, number, one_of, page_number, payload, shown, text, typed
+from accordant.apps.studio.admin_fields import number, one_of, page_number, payload, shown, text, typed
+from accordant.apps.studio.body import Id
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import inspection, overview, tasks

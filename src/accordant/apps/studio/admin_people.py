@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
-from accordant.apps.studio.admin_fields import Id, choice, number, one_of, page_number, shown, typed
+from accordant.apps.studio.admin_fields import choice, number, one_of, page_number, shown, typed
+from accordant.apps.studio.body import Id
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import overview, people

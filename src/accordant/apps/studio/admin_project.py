@@ -16,7 +16,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.datastructures import FormData, QueryParams, UploadFile
 
-from accordant.apps.studio.admin_fields import Id, choice, number, share, text, typed, whole
+from accordant.apps.studio.admin_fields import choice, number, share, text, typed, whole
+from accordant.apps.studio.body import Id
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import overview, tasks

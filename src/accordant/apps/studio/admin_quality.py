@@ -10,7 +10,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from accordant.apps.studio.admin_fields import Id, one_of, text
+from accordant.apps.studio.admin_fields import one_of, text
+from accordant.apps.studio.body import Id
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin
 from accordant.feedback import answers, overview, priority, quality

@@ -1,4 +1,4 @@
-"""The body of a script's request: strict JSON, or a message that says what is wrong with it.
+"""What a request may hold: ids in its address, and in the body of a script's strict JSON, or a message that says what is wrong.
 
 Python reads more than JSON is, and keeps it: NaN, which PostgreSQL refuses, and half of a surrogate pair, which no page can be
 sent with. Both are turned away at the door, as is nesting that no answer needs.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from accordant.types import UserError
 
 DEEPEST = 20  # levels of nesting
+Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+"""Of a row, in an address: what the database's integers hold."""
 
 
 async def body(request: Request) -> dict[str, Any]:

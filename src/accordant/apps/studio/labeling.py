@@ -8,11 +8,11 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from accordant.apps.studio import blind
-from accordant.apps.studio.body import Json, whole
+from accordant.apps.studio.body import Id, Json, whole
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Who, signed_in
 from accordant.feedback import assignment, people, progress
@@ -23,7 +23,6 @@ from accordant.feedback.words import words
 from accordant.types import UserError
 
 router = APIRouter()
-Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Offset = Annotated[int, Query(ge=0, le=10**9)]
 Version = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 DAY_MS = 86_400_000  # of time on one task; a page that was left open longer says nothing about the work
@@ -37,7 +36,7 @@ def front(request: Request, person: Who) -> Response:
 
 
 @router.get("/projects/{project}/next")
-def next_page(request: Request, person: Who, project: Number) -> Response:
+def next_page(request: Request, person: Who, project: Id) -> Response:
     """On to the open task or a new one; where there is none, a page that says why."""
     store = request.app.state.store
     found = assignment.next_task(store, project, person.id)
@@ -48,7 +47,7 @@ def next_page(request: Request, person: Who, project: Number) -> Response:
 
 
 @router.get("/tasks/{number}")
-def task_page(request: Request, person: Who, number: Number) -> Response:
+def task_page(request: Request, person: Who, number: Id) -> Response:
     store = request.app.state.store
     view = progress.task(store, number, person.id)
     before, after = progress.neighbours(store, view.project_id, person.id, number)
@@ -59,7 +58,7 @@ def task_page(request: Request, person: Who, number: Number) -> Response:
 
 
 @router.get("/projects/{project}/mine")
-def mine(request: Request, person: Who, project: Number, offset: Offset = 0) -> Response:
+def mine(request: Request, person: Who, project: Id, offset: Offset = 0) -> Response:
     """The own answers, the newest first."""
     store = request.app.state.store
     found = progress.history(store, project, person.id, limit=PER_PAGE + 1, offset=offset)
@@ -69,12 +68,12 @@ def mine(request: Request, person: Who, project: Number, offset: Offset = 0) -> 
 
 
 @router.get("/projects/{project}/guidelines", dependencies=[Depends(signed_in)])
-def guidelines(request: Request, project: Number, version: Version = None) -> Response:
+def guidelines(request: Request, project: Id, version: Version = None) -> Response:
     return page(request, "labeling_guidelines.html", about=progress.guidelines(request.app.state.store, project, version))
 
 
 @router.get("/api/projects/{project}/next")
-def next_json(request: Request, person: Who, project: Number) -> Response:
+def next_json(request: Request, person: Who, project: Id) -> Response:
     store = request.app.state.store
     found = assignment.next_task(store, project, person.id)
     if found is None:
@@ -83,12 +82,12 @@ def next_json(request: Request, person: Who, project: Number) -> Response:
 
 
 @router.get("/api/tasks/{number}")
-def task_json(request: Request, person: Who, number: Number) -> Response:
+def task_json(request: Request, person: Who, number: Id) -> Response:
     return JSONResponse(_task(progress.task(request.app.state.store, number, person.id)))
 
 
 @router.post("/api/tasks/{number}/answer")
-def answer(request: Request, person: Who, number: Number, sent: Json) -> Response:
+def answer(request: Request, person: Who, number: Id, sent: Json) -> Response:
     """Store the answer once, however often it is sent with one submission id."""
     store: Store = request.app.state.store
     view = progress.task(store, number, person.id)
@@ -103,7 +102,7 @@ def answer(request: Request, person: Who, number: Number, sent: Json) -> Respons
 
 
 @router.post("/api/tasks/{number}/draft")
-def draft(request: Request, person: Who, number: Number, sent: Json) -> Response:
+def draft(request: Request, person: Who, number: Id, sent: Json) -> Response:
     """Keep what is on the page so far. `saved` is false for a task that is answered: a revision is kept when it is sent."""
     store: Store = request.app.state.store
     view = progress.task(store, number, person.id)
@@ -117,12 +116,12 @@ def draft(request: Request, person: Who, number: Number, sent: Json) -> Response
 
 
 @router.post("/api/tasks/{number}/skip")
-def skip(request: Request, person: Who, number: Number, sent: Json) -> Response:
+def skip(request: Request, person: Who, number: Id, sent: Json) -> Response:
     return _skipped(request, person, number, _reason(sent.get("reason")))
 
 
 @router.post("/api/tasks/{number}/decline")
-def decline(request: Request, person: Who, number: Number) -> Response:
+def decline(request: Request, person: Who, number: Id) -> Response:
     """Give a task with a warning back, and never get one with this warning again; the person's own page can undo it."""
     store: Store = request.app.state.store
     warning = progress.task(store, number, person.id).warning
