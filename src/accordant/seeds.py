@@ -30,4 +30,4 @@ def permutation(n: int, seed: int, *names: str | int) -> list[int]:
     """A seeded order of `range(n)`."""
     import torch
 
-    return [int(i) for i in torch.randperm(n, generator=generator(seed, *names))]
+    return torch.randperm(n, generator=generator(seed, *names)).tolist()  # type: ignore[no-any-return]

@@ -251,6 +251,7 @@ class Trainer:
         self.frozen = None if isinstance(model, ScalarModel) else model.frozen
         self.optimiser = Optimiser(self.parameters, cfg.optim, self.total, fused=True)
         self.step = 0
+        self.order: tuple[int, list[int]] | None = None  # of the rows, in the epoch that was asked for last
         self.seconds = 0.0
         self.last: dict[str, float] = {}
         self.best: dict[str, float] | None = None
@@ -340,8 +341,9 @@ class Trainer:
     def rows_of(self, step: int) -> list[Item]:
         """The rows of a step: epochs are seeded permutations laid end to end, each with its own shorter last step."""
         epoch, place = divmod(step, self.per_epoch)
-        order = permutation(len(self.items), self.cfg.seed, "rows", epoch)
-        chosen = order[place * self.cfg.rows_per_step : (place + 1) * self.cfg.rows_per_step]
+        if self.order is None or self.order[0] != epoch:
+            self.order = epoch, permutation(len(self.items), self.cfg.seed, "rows", epoch)
+        chosen = self.order[1][place * self.cfg.rows_per_step : (place + 1) * self.cfg.rows_per_step]
         return [self.items[i] for i in chosen]
 
     def _batches(self, items: Sequence[Item]) -> list[Batch]:
