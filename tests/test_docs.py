@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 import accordant.pipeline.run as pipeline_run
 import test_every_algorithm as contract
-from accordant import algos, cli, cli_data, cli_studio, stages
+from accordant import algos, cli, stages
 from accordant.config import build, parse_overrides, read_yaml
 from accordant.data.rows import read, write_jsonl
 from accordant.data.sources import SOURCES
@@ -148,14 +148,16 @@ def run(command: str) -> Any:
     return CliRunner().invoke(cli.app, shlex.split(command, comments=True)[1:], catch_exceptions=True)
 
 
-GROUPS = {"data": cli_data.app, "studio": cli_studio.app}
+PARSED = ("chat", "data", "studio")
+"""Commands that are not run: their files are only in the page, or they serve until they are told to stop."""
 
 
 def parse_group(command: str) -> None:
-    """Options and arguments of an `accordant data ...` or `studio ...`, which is not run: its files are only in the page."""
+    """Options and arguments of one of `PARSED`, and of a command in it."""
     _, of, *words = shlex.split(command, comments=True)
-    group: Any = typer.main.get_command(GROUPS[of])
-    if words and not words[0].startswith("-"):
+    main: Any = typer.main.get_command(cli.app)
+    group = main.commands[of]
+    if of != "chat" and words and not words[0].startswith("-"):
         group.commands[words[0]].make_context(words[0], words[1:])
     else:
         group.make_context(of, words)
@@ -163,7 +165,7 @@ def parse_group(command: str) -> None:
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_every_command_parses(page: str, command: str, dry: list[Spec]) -> None:
-    if command.split()[1] in GROUPS:
+    if command.split()[1] in PARSED:
         parse_group(command)
         return
     result = run(command)
@@ -195,6 +197,7 @@ def test_a_wrong_command_is_found(wrong: str) -> None:
         "data convrt a.jsonl b.jsonl --to pairs", "data convert a.jsonl --to pairs", "data check a.jsonl --stric",
         "data split a.jsonl --out b --seed x", "data show a.jsonl --model m --turns first", "studio exprt --project p --out o",
         "studio export --project p", "studio --prt 3", "studio --port x", "studio ai --project p --name n --limit x",
+        "chat", "chat m --prt 3", "chat m --port x", "chat m --max-waiting -1",
     ],
 )  # fmt: skip
 def test_a_wrong_command_of_a_group_is_found(wrong: str) -> None:

@@ -23,7 +23,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("stages",),
     ("pipeline",),
     ("apps",),
-    ("cli_data", "cli_reward", "cli_studio"),
+    ("cli_chat", "cli_data", "cli_reward", "cli_studio"),
     ("cli", "__main__"),
 )
 LEVEL = {unit: level for level, units in enumerate(LEVELS) for unit in units}

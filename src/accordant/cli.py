@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from accordant import __version__, cli_data, cli_reward, cli_studio
+from accordant import __version__, cli_chat, cli_data, cli_reward, cli_studio
 from accordant.algos import ALGOS
 from accordant.stages import KINDS, OTHERS
 from accordant.types import UserError
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_reward.app, name="reward")
 app.add_typer(cli_studio.app, name="studio")
+app.command()(cli_chat.chat)
 
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="settings, as optim.lr=1e-4")]
 Out = Annotated[Path | None, typer.Option(help="run folder; by default runs/<name>")]

@@ -1,8 +1,9 @@
 """Sampling: prompts in, a `Rollout` out.
 
 What a user of other samplers may miss, and why: top-k, top-p and min-p change the distribution that was sampled from, so the
-log-probabilities of training would belong to another policy; they are left out here on purpose. Temperature is the one knob,
-and every log-probability knows it. 0 is greedy decoding, for looking at a model, never for training.
+log-probabilities of training would belong to another policy; they are left out here on purpose (`models.stream`, for talking to
+a model, has them). Temperature is the one knob, and every log-probability knows it. 0 is greedy decoding, for looking at a
+model, never for training.
 
 Noise is drawn per (row, position) before anything runs, and a token is chosen by inverting the cumulative distribution. So what
 a row says does not depend on which rows share its batch or on when the others end.
@@ -119,13 +120,47 @@ def check_context(model: LanguageModel, prompts: Sequence[Sequence[int]], new_to
         )
 
 
+class Growing:
+    """Rows that grow by a token at a time, with what the model remembers of them (its cache), on the model's device.
+
+    `rows`: token rows, each at least one token; shorter ones are padded on the left.
+    """
+
+    def __init__(self, model: LanguageModel, rows: Sequence[Sequence[int]]) -> None:
+        self.device = next(model.module.parameters()).device
+        self._model = model
+        self._mask = pad_rows([[True] * len(row) for row in rows], False, left=True, dtype=torch.bool).to(self.device)
+        self._new = pad_rows(rows, model.tokenizer.pad_token_id or 0, left=True).to(self.device)
+        self._cache = DynamicCache(config=model.config)
+
+    def logits(self) -> Tensor:
+        """Logits (n, V), float32, of what follows each row: one forward over the tokens that are new; once a step."""
+        model, mask = self._model, self._mask
+        arguments = trunk_arguments(model.trunk, mask)
+        if "position_ids" in arguments:
+            arguments["position_ids"] = position_ids(mask)[:, -self._new.shape[1] :]
+        if bool(mask.all()):
+            # No padding: without a mask the fast attention kernels are used.
+            del arguments["attention_mask"]
+        with autocast(model.precision):
+            out = model.trunk(input_ids=self._new, past_key_values=self._cache, use_cache=True, **arguments)
+        return model.head(out.last_hidden_state[:, -1])
+
+    def go_on(self, token: Tensor, going: Tensor) -> None:
+        """Each row gets its `token` (n,); only the rows `going` (m,) stay, in this order."""
+        if len(going) < len(token):
+            self._cache.batch_select_indices(going)
+            self._mask, token = self._mask[going], token[going]
+        self._mask = torch.cat([self._mask, torch.ones_like(self._mask[:, :1])], dim=1)
+        self._new = token[:, None]
+
+
 def _sample(
     model: LanguageModel, rows: Sequence[Sequence[int]], uniform: Tensor, how: Sampling
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sample one micro-batch: ids (n, T), logp (n, T), length (n,), finished (n,), all on the CPU."""
-    device = next(model.module.parameters()).device
-    mask = pad_rows([[True] * len(row) for row in rows], False, left=True, dtype=torch.bool).to(device)
-    current = pad_rows(rows, model.tokenizer.pad_token_id or 0, left=True).to(device)
+    growing = Growing(model, rows)
+    device = growing.device
     stop = torch.tensor(how.stop_ids, device=device)
     n, steps = uniform.shape
     uniform = uniform.to(device)
@@ -134,42 +169,33 @@ def _sample(
     length = torch.full((n,), steps, device=device)
     finished = torch.zeros(n, dtype=torch.bool, device=device)
     alive = torch.arange(n, device=device)
-    cache = DynamicCache(config=model.config)
     for t in range(steps):
-        token, chosen = _next_token(model, current, mask, cache, uniform[alive, t], how.temperature)
-        ids[alive, t], logp[alive, t] = token, chosen
+        token, log_p = choose(growing.logits(), uniform[alive, t], how.temperature)
+        ids[alive, t], logp[alive, t] = token, log_p.gather(-1, token[:, None]).squeeze(-1)
         ended = torch.isin(token, stop)
         length[alive[ended]], finished[alive[ended]] = t + 1, True
         going = torch.nonzero(~ended).squeeze(1)
         if not len(going):
             break
-        if len(going) < len(alive):
-            cache.batch_select_indices(going)
-            mask, alive, token = mask[going], alive[going], token[going]
-        mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-        current = token[:, None]
+        growing.go_on(token, going)
+        alive = alive[going]
     return ids.cpu(), logp.cpu(), length.cpu(), finished.cpu()
 
 
-def _next_token(
-    model: LanguageModel, ids: Tensor, mask: Tensor, cache: DynamicCache, uniform: Tensor, temperature: float
-) -> tuple[Tensor, Tensor]:
-    """One forward over the new tokens and one draw per row: token (n,) and its log-probability (n,)."""
-    arguments = trunk_arguments(model.trunk, mask)
-    if "position_ids" in arguments:
-        arguments["position_ids"] = position_ids(mask)[:, -ids.shape[1] :]
-    if bool(mask.all()):
-        # No padding: without a mask the fast attention kernels are used.
-        del arguments["attention_mask"]
-    with autocast(model.precision):
-        out = model.trunk(input_ids=ids, past_key_values=cache, use_cache=True, **arguments)
-    logits = model.head(out.last_hidden_state[:, -1])
+def choose(logits: Tensor, uniform: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """One token per row by inverting the cumulative distribution; at temperature 0 the likeliest.
+
+    Args:
+        logits: (n, V) float32; -inf where a token has no chance.
+        uniform: (n,) in [0, 1).
+
+    Returns:
+        token (n,), and the log-probabilities (n, V) that it was drawn from; at temperature 0 those of temperature 1.
+    """
     if temperature == 0:
-        token = logits.argmax(-1)
-        return token, torch.log_softmax(logits, -1).gather(-1, token[:, None]).squeeze(-1)
+        return logits.argmax(-1), torch.log_softmax(logits, -1)
     log_p = torch.log_softmax(logits / temperature, dim=-1)
     total = log_p.exp().cumsum(-1)
     # total[-1] is 1 up to rounding; scaling by it keeps the draw inside the vocabulary and off zero-probability tokens.
     token = torch.searchsorted(total, (uniform[:, None] * total[:, -1:]), right=True).squeeze(-1)
-    token = token.clamp(max=logits.shape[-1] - 1)
-    return token, log_p.gather(-1, token[:, None]).squeeze(-1)
+    return token.clamp(max=logits.shape[-1] - 1), log_p

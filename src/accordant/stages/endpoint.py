@@ -58,7 +58,7 @@ class Endpoint:
         self.cfg = cfg
         self._ended = threading.Event()
         self._pause = pause or self._ended.wait
-        self._key = _key(cfg)
+        self._key = None if cfg.key_env is None else key_from(cfg.key_env, "endpoint.key_env")
         self._address = f"{_checked(cfg.url)}/chat/completions"
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         self._client = httpx.Client(headers=headers, timeout=cfg.timeout)
@@ -151,14 +151,13 @@ def _checked(url: str) -> str:
     return url.rstrip("/")
 
 
-def _key(cfg: EndpointConfig) -> str | None:
-    if cfg.key_env is None:
-        return None
-    key = os.environ.get(cfg.key_env, "").strip()
+def key_from(variable: str, named_by: str) -> str:
+    """The key that an environment variable holds; `named_by`: the setting that names it. Raises UserError where it has none."""
+    key = os.environ.get(variable, "").strip()
     if not key:
-        raise UserError(f"endpoint.key_env names the environment variable {cfg.key_env}, which is not set: put the key into it")
+        raise UserError(f"{named_by} names the environment variable {variable}, which is not set: put the key into it")
     if not key.isascii() or not key.isprintable():
-        raise UserError(f"the environment variable {cfg.key_env} holds characters that no key has: copy it again")
+        raise UserError(f"the environment variable {variable} holds characters that no key has: copy it again")
     return key
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-
+from accordant.apps.listen import listen
 from accordant.apps.studio.app import make_app
 from accordant.apps.studio.settings import Settings
 from accordant.feedback import people
 from accordant.feedback.store import Store
-from accordant.types import UserError
 
 
 def serve(
@@ -37,19 +35,3 @@ def serve(
             uvicorn.Config(make_app(opened, settings), log_level="warning", timeout_graceful_shutdown=10, server_header=False)
         )
         server.run(sockets=[listener])
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket, so that a taken port is known before anything else is done; port 0 takes a free one."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol must be named: asyncio sends at once (TCP_NODELAY) only on sockets that say they are TCP, and else every
-    # answer waits 40 ms for the browser to acknowledge its header.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen()  # from now on a request waits and is not refused
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise UserError(f"cannot serve on {host} port {port} ({error}): choose another with --port or --host") from error
-    return listener

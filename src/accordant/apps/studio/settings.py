@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from accordant.apps.listen import LOOPBACK, address, names
 from accordant.types import UserError
-
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -21,15 +20,14 @@ class Settings:
     port: int = 8321
     public_url: str = ""
     requests_per_minute: int = 600  # of one person, or of one address where nobody is signed in
-    sign_ins_per_quarter: int = 10  # failed ones of one name, and of one address, in 15 minutes
+    sign_ins_per_quarter: int = 10  # failed ones of one name from one address, in 15 minutes (`sign_ins`)
     body_bytes: int = 2**20
     upload_bytes: int = 64 * 2**20
 
     @property
     def url(self) -> str:
         """What an invitation begins with, without a slash at its end."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
+        return self.public_url.rstrip("/") or address(self.host, self.port)
 
     @property
     def is_secure(self) -> bool:
@@ -38,10 +36,10 @@ class Settings:
 
     @property
     def hosts(self) -> list[str]:
-        """What a request may call this server: another name is somebody's DNS pointing here (rebinding)."""
+        """What a request may call this server."""
         if self.host in ("0.0.0.0", "::") and not self.public_url:
             return ["*"]
-        return [*LOOPBACK, "[::1]", self.host, *([str(urlsplit(self.public_url).hostname)] if self.public_url else [])]
+        return names(self.host, *([str(urlsplit(self.public_url).hostname)] if self.public_url else []))
 
     def check(self, has_accounts: bool) -> None:
         """Raises UserError for a public URL that is none, and for an address that others reach while there are no accounts."""
