@@ -107,6 +107,7 @@ def test_check_against_a_benchmark_and_between_splits() -> None:
     assert "  two.jsonl:1: its prompt is also in one.jsonl:2" in ended.output
     refused(accordant("data", "check", one, one), "one.jsonl is given twice")
     refused(accordant("data", "check", one, "--near", 2), "--near is 2")
+    refused(accordant("data", "check", one, "--all", "--json"), "leave --all out")
 
 
 def test_a_benchmark_that_cannot_be_read_is_no_clean_bill() -> None:
@@ -147,6 +148,10 @@ def test_check_renames_fields_and_reads_named_sources() -> None:
     said(ended, "text.txt: 2 Prompt rows")
     refused(accordant("data", "check", "text.txt", "--source", "txt"), "'txt'", "'text'")
     refused(accordant("data", "check", "tex.txt"), "tex.txt is not there", "text.txt")
+    refused(accordant("data", "check", "part/pairs"), "no folder part, did you mean parts?", "hub:part/pairs:train")
+    refused(accordant("data", "check", "parts/tests"), "did you mean test.jsonl?", "hub:parts/tests:train")
+    assert "hub:" not in accordant("data", "check", "./parts/tests").error
+    refused(accordant("data", "check", rows, "--map", "question=prompt", "--map", "question=text"), "'question' twice")
 
 
 # --- convert ----------------------------------------------------------------------------------------------------------
@@ -189,9 +194,13 @@ def test_convert_ratings_grades_and_labelers() -> None:
 def test_convert_refuses(faulty: Path) -> None:
     rows = chats(Path("rows.jsonl"))
     refused(accordant("data", "convert", rows, "o.jsonl", "--to", "pairs"), "Chat rows cannot become pairs", "chats, prompts")
+    refused(accordant("data", "convert", rows, "o.jsonl", "--to", "chats", "--ties", "keep"), "ties changes nothing", "pairs")
     refused(accordant("data", "convert", rows, "o.csv", "--to", "chats"), ".jsonl or .parquet")
     refused(accordant("data", "convert", rows, rows, "--to", "prompts"), "is where the rows are read from")
-    refused(accordant("data", "convert", rows, "o.jsonl", "--to", "chats", "--grades", "small"), "only pairs have a grade")
+    refused(
+        accordant("data", "convert", rows, "o.jsonl", "--to", "chats", "--grades", "small"),
+        "--grades sets the margins of pairs",
+    )
     refused(accordant("data", "convert", faulty, "o.jsonl", "--to", "pairs"), "2 of 5 rows are bad", "faulty.jsonl:4")
     assert not Path("o.jsonl").exists()
     ended = accordant("data", "convert", faulty, "o.jsonl", "--to", "pairs", "--on-bad", "drop")
@@ -311,5 +320,7 @@ def test_show_refuses(llama_folder: Path) -> None:
     refused(accordant("data", "show", rows, "--model", llama_folder.with_name("lama0")), llama_folder.name)
     turns = write("t.jsonl", {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]})
     refused(accordant("data", "show", turns, "--model", llama_folder), "t.jsonl:1", "chat template")
+    other = pairs(Path("p.jsonl"))
+    refused(accordant("data", "show", other, "--model", llama_folder, "--turns", "all"), "has Pair rows; leave it out")
     assert accordant("data", "show", rows, "--model", llama_folder, "-n", 0).code == 2
     assert accordant("data", "shw").code == 2

@@ -12,6 +12,7 @@ import torch
 from pyarrow import parquet
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from accordant.data.origin import Origin, origins, write_origins
 from builders import byte_level_tokenizer
 from command import Ended, accordant
 from tasks import COLOURS, run_stage, write_rows
@@ -70,6 +71,22 @@ def test_scores_are_normalised_unless_raw(place: Path) -> None:
     raw, normal = scores(accordant("reward", "score", model, data, "--raw")), scores(accordant("reward", "score", model, data))
     expected = [(row["score_chosen"] - meta["score_mean"][0]) / meta["score_sd"][0] for row in raw]
     assert [row["score_chosen"] for row in normal] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_classifier_has_no_other_score_than_its_raw_one(place: Path, tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", [{"text": "a"}])
+    ended = accordant("reward", "score", place / "classifier", data, "--label", "LABEL_1", "--raw")
+    assert (ended.code, "leave --raw out" in ended.error) == (2, True)
+
+
+def test_scored_rows_know_where_they_came_from(place: Path, tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", [{"text": "a", "note": "\ud800"}, {"text": "b", "note": "n"}])
+    write_origins(data, [Origin("dolly", "d.jsonl", "ab" * 32, 2, "CC-BY-SA-3.0")])
+    ended = accordant("reward", "score", place / "reward_pairwise" / "checkpoint", data, "--out", tmp_path / "scored.jsonl")
+    assert ended.code == 0, ended
+    assert origins(tmp_path / "scored.jsonl") == origins(data)
+    rows = [json.loads(line) for line in (tmp_path / "scored.jsonl").read_text().splitlines()]
+    assert [row["note"] for row in rows] == ["\ud800", "n"]
 
 
 SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

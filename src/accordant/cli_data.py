@@ -8,11 +8,12 @@ Nothing heavy is imported before a command needs it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,11 +21,9 @@ from accordant.types import UserError
 
 if TYPE_CHECKING:
     from accordant.data.check import Checked
-    from accordant.data.origin import Origin
+    from accordant.data.reading import Reading
     from accordant.data.show import Piece
-    from accordant.data.sources import Loaded
     from accordant.data.template import Template
-    from accordant.types import Row
 
 app = typer.Typer(
     name="data", help="Check, convert, filter, split and show rows.",
@@ -38,57 +37,6 @@ Renamed = Annotated[list[str] | None, typer.Option("--map", metavar="THEIRS=OURS
 Options = Annotated[list[str] | None, typer.Option("--option", metavar="KEY=VALUE", help="an option of the source")]
 OnBad = Annotated[Literal["error", "drop"], typer.Option(help="bad rows stop the command, or are named and left out")]
 MaxLength = Annotated[int, typer.Option(min=0, help="longest row in tokens; 0 = the context that the model's folder names")]
-
-_LISTED = 20  # complaints of a kind that are printed before they are only counted
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How files become rows."""
-
-    source: str
-    map: Mapping[str, str]
-    options: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, source: str, renamed: Sequence[str] | None, options: Sequence[str] | None) -> Reading:
-        from accordant.config import parse_overrides
-
-        names = [word.partition("=") for word in renamed or ()]
-        for theirs, sign, ours in names:
-            if not (theirs and sign and ours):
-                raise UserError(f"--map {theirs}{sign}{ours} is not THEIRS=OURS, for example --map question=prompt")
-        settings = parse_overrides(options or ())
-        if "map" in settings:
-            raise UserError("--option map=... is no option of a source; write --map THEIRS=OURS")
-        return cls(source, {theirs: ours for theirs, _, ours in names}, settings)
-
-    def check(self, path: str) -> Loaded:
-        """Good rows, complaints and notes."""
-        from accordant.data import sources
-
-        return sources.check(self.source, path, map=dict(self.map), **self.options)
-
-    def read(self, path: str, on_bad: str) -> list[Row]:
-        """Good rows; the others are an error, or are named and left out."""
-        from accordant.data.findings import listed
-        from accordant.data.rows import all_good
-
-        found = self.check(path)
-        if on_bad == "drop" and found.complaints and found.rows:
-            count = sum(complaint.rows for complaint in found.complaints)
-            print(f"{count} of {count + len(found.rows)} rows are bad and left out:")
-            print("\n".join(listed([str(complaint) for complaint in found.complaints], _LISTED)))
-        for note in found.notes:
-            print(f"{path}: {note}")
-        return all_good(path, list(found.rows), () if on_bad == "drop" and found.rows else found.complaints)
-
-    def origins(self, path: str, rows: int) -> list[Origin]:
-        """Where these rows come from."""
-        from accordant.data import sources
-
-        return sources.origins(self.source, path, rows)
-
 
 # --- check -----------------------------------------------------------------------------------------------------------
 
@@ -110,8 +58,11 @@ def check(
     """Say what files hold and what is wrong with them: bad, repeated, conflicting, over-long rows, shared prompts."""
     from accordant.data import check as checks
     from accordant.data.findings import as_json, lines, printable
+    from accordant.data.reading import LISTED, Reading
     from accordant.data.show import length
 
+    if all_ and json_:
+        raise UserError("--all is about the printed list; --json gives every complaint anyway: leave --all out")
     if not 0 < near <= 1:
         raise UserError(f"--near is {near:g}; a Jaccard similarity is above 0 and at most 1")
     twice = next((file for file in files if files.count(file) > 1 or file in (against or ())), None)
@@ -127,14 +78,14 @@ def check(
         raise UserError("--max-length counts tokens: say whose with --tokenizer FOLDER")
     read = [_checked(reading, file) for file in files]
     # A row of theirs that cannot be read would be compared with nothing, so it is an error.
-    others = [checks.Checked(file, Reading.of("file", None, None).read(file, "error")) for file in against or ()]
+    others = [checks.Checked(file, Reading.of().read(file, "error", _noted).rows) for file in against or ()]
     measure = None if template is None else (lambda row: length(row, template))
     report = checks.check([one for one, _ in read], others, measure, limit, near)
     if json_:
         print(printable(json.dumps(as_json(report, limit), ensure_ascii=False, indent=1)))
     else:
         notes = {one.name: passed for one, passed in read}
-        print(printable("\n".join(lines(report, notes, limit, 0 if all_ else _LISTED))))
+        print(printable("\n".join(lines(report, notes, limit, 0 if all_ else LISTED))))
     if strict and report.findings:
         raise typer.Exit(1)
 
@@ -146,6 +97,11 @@ def _checked(reading: Reading, path: str) -> tuple[Checked, Sequence[str]]:
     return Checked(path, found.rows, found.complaints), found.notes
 
 
+def _noted(line: str) -> None:
+    """Beside a report on stdout, which may be JSON."""
+    print(line, file=sys.stderr)
+
+
 # --- convert ---------------------------------------------------------------------------------------------------------
 
 
@@ -153,7 +109,7 @@ def _checked(reading: Reading, path: str) -> tuple[Checked, Sequence[str]]:
 def convert(
     given: Given,
     out: Out,
-    to: Annotated[str, typer.Option(help="pairs, rankings, kwise, thumbs, chats or prompts")],
+    to: Annotated[str, typer.Option(help="pairs, rankings, kwise, ratings, thumbs, chats or prompts")],
     ties: Annotated[Literal["keep", "drop"], typer.Option(help="equally good answers: a pair with tie, or none")] = "drop",
     rejects: Annotated[Literal["lose", "exclude"], typer.Option(help="rejected answers lose, or are in no pair")] = "lose",
     attribute: Annotated[str | None, typer.Option(help="the rating to go by; by default the mean of all")] = None,
@@ -172,26 +128,41 @@ def convert(
 ) -> None:
     """Turn rows of one kind into another, or into another file format; whatever is dropped is counted."""
     from accordant.data import convert as conversions
-    from accordant.data.findings import number
+    from accordant.data.carry import carried, parents
+    from accordant.data.findings import number, own_fields
     from accordant.data.grades import graded
+    from accordant.data.origin import write_origins
+    from accordant.data.output import write
+    from accordant.data.reading import Reading, ready
 
     rules = conversions.Rules(ties, rejects, attribute, min_gap, consensus, min_share)
+    if grades is not None and to != "pairs":
+        raise UserError(f"--grades sets the margins of pairs, and {to} have none; leave it out, or convert --to pairs")
     reading = Reading.of(source, map, option)
-    _output(out, given)
+    ready(out, given)
     # No row has a field `grade`, so its name is not one that reading knows.
     named = {theirs: ours for theirs, ours in reading.map.items() if grades is not None and ours == "grade"}
     reading = replace(reading, map={theirs: ours for theirs, ours in reading.map.items() if theirs not in named})
-    rows = reading.read(given, on_bad)
+    found = reading.read(given, on_bad, print)
+    rows = found.rows
     if grades is not None:
-        rows = list(graded(rows, given, grades, named))
+        field = next(iter(named), "grade")
+        rows = list(graded(rows, [record.fields.get(field) for record in found.kept] or [None] * len(rows), grades))
     converted = conversions.convert(rows, to, rules)
-    _write(out, converted.rows, reading.origins(given, len(rows)))
+    own = carried(found.kept, parents(rows, converted.rows, to, consensus)) if found.kept else None
+    write(out, converted.rows, own.fields if own else ())
+    write_origins(out, reading.origins(given, len(rows)))
     print(f"{number(len(rows), f'{type(rows[0]).__name__} row')} -> {number(len(converted.rows), _ROWS[to])} in {out}")
     for reason, count in converted.dropped.items():
         print(f"  {count:,} {reason}: dropped")
+    for line in own_fields(own):
+        print(f"  {line}")
 
 
-_ROWS = {"pairs": "pair", "rankings": "ranking", "kwise": "ranking", "thumbs": "thumb", "chats": "chat", "prompts": "prompt"}
+_ROWS = {
+    "pairs": "pair", "rankings": "ranking", "kwise": "ranking", "ratings": "rating", "thumbs": "thumb", "chats": "chat",
+    "prompts": "prompt",
+}  # fmt: skip
 
 
 # --- filter ----------------------------------------------------------------------------------------------------------
@@ -214,19 +185,22 @@ def filter_(
 ) -> None:
     """Drop rows whose text or answer a classifier scores above a threshold, and say how many and of which kind."""
     from accordant.data.filter import filter_rows, shares
-    from accordant.data.findings import number
+    from accordant.data.findings import counted, number
+    from accordant.data.reading import Reading, beside, came, ready
 
     if output == "probability" and not 0 <= above < 1:
         raise UserError(f"--above is {above:g}, and probabilities lie between 0 and 1; give such a one, or --output logit")
     reading = Reading.of(source, map, option)
-    _output(out, given)
+    ready(out, given)
     if dropped is not None:
-        _output(dropped, given)
+        ready(dropped, given)
         if dropped.resolve() == out.resolve():
             raise UserError(f"--dropped {dropped} is OUT; name another file")
-    rows = reading.read(given, on_bad)
+    loaded = reading.read(given, on_bad, print)
+    rows = loaded.rows
     with _progress("scoring", len(rows)) as advance:
-        found = filter_rows(rows, _scorer(classifier, label, output), above, window, advance)
+        score = _scorer(classifier, label, output)
+        found = filter_rows(rows, score, above, window, advance, [id(record) for record in loaded.kept])
     for kind, (gone, count) in shares(rows, found).items():
         print(f"{kind}: {gone:,} of {number(count, 'row')} dropped ({gone / count:.1%})")
     scores = sorted(found.scores)
@@ -234,12 +208,19 @@ def filter_(
     print(f"scores: lowest {low:.3g}, median {middle:.3g}, highest {high:.3g}; the threshold is {above:g}")
     if not found.kept:
         raise UserError(f"all {len(rows)} rows score above {above:g}, so nothing would be left; raise --above")
-    _write(out, found.kept, reading.origins(given, len(found.kept)))
-    print(f"{number(len(found.kept), 'row')} in {out}")
+    kept = [fields for _, fields in came(loaded, found.kept)]
+    reading.write(out, given, kept)
+    print(f"{counted(len(kept), len(found.kept))} in {out}")
     if dropped is not None and found.dropped:
-        more = [{"score": d.score, "file": d.row.source.file, "line": d.row.source.line} for d in found.dropped]
-        _write(dropped, [d.row for d in found.dropped], reading.origins(given, len(found.dropped)), more)
-        print(f"{number(len(found.dropped), 'row')} in {dropped}, with score, file and line")
+        scored = {id(gone.row): gone.score for gone in found.dropped}
+        gone = came(loaded, [gone.row for gone in found.dropped])
+        more = [{"score": scored[id(row)], "file": row.source.file, "line": row.source.line} for row, _ in gone]
+        reading.write(dropped, given, beside([fields for _, fields in gone], more, "filter_"))
+        print(f"{counted(len(gone), len(found.dropped))} in {dropped}, with score, file and line")
+    elif dropped is not None:
+        print(f"nothing was dropped, so {dropped} is not written")
+    if again := reading.again(loaded):
+        print(again)
 
 
 def _scorer(
@@ -259,11 +240,12 @@ def _scorer(
 @app.command()
 def split(
     given: Given,
-    out: Annotated[Path, typer.Option(help="folder for train.jsonl and the other parts")],
+    out: Annotated[Path, typer.Option(help="folder for train.jsonl and the other parts, rows as they came")],
     test: Annotated[str | None, typer.Option(metavar="SIZE", help="share (0.1) or number (200) of the prompts")] = None,
     validation: Annotated[str | None, typer.Option(metavar="SIZE", help="the same")] = None,
     part: Annotated[list[str] | None, typer.Option(metavar="NAME=SIZE", help="a part of another name; repeat")] = None,
     seed: Annotated[int, typer.Option(help="another seed, another split")] = 0,
+    format_: Annotated[Literal["jsonl", "parquet"], typer.Option("--format", help="of the parts")] = "jsonl",
     source: SourceName = "file",
     map: Renamed = None,
     option: Options = None,
@@ -271,7 +253,9 @@ def split(
 ) -> None:
     """Cut rows into parts of which no prompt is in two; the rest is train."""
     from accordant.data import split as splits
-    from accordant.data.findings import number
+    from accordant.data.findings import counted, number
+    from accordant.data.reading import Reading, came, ready
+    from accordant.types import Document, Labelled
 
     words = [f"test={test}"] * (test is not None) + [f"validation={validation}"] * (validation is not None) + (part or [])
     sizes = dict(splits.size_of(word) for word in words)
@@ -280,14 +264,19 @@ def split(
     if len(sizes) < len(words):
         raise UserError(f"two parts have one name; give each of {', '.join(sizes)} once")
     reading = Reading.of(source, map, option)
-    rows = reading.read(given, on_bad)
-    parts = splits.split(rows, sizes, seed)
+    found = reading.read(given, on_bad, print)
+    parts = splits.split(found.rows, sizes, seed, [id(record) for record in found.kept])
     for name in parts:
-        _output(out / f"{name}.jsonl", given)
+        ready(out / f"{name}.{format_}", given)
     for name, some in parts.items():
-        place = out / f"{name}.jsonl"
-        _write(place, some, reading.origins(given, len(some)))
-        print(f"{number(len(some), 'row')} of {number(len({splits.key(row) for row in some}), 'prompt')} in {place}")
+        place = out / f"{name}.{format_}"
+        records = [fields for _, fields in came(found, some)]
+        reading.write(place, given, records)
+        what = "text" if isinstance(some[0], Document | Labelled) else "prompt"
+        of = number(len({splits.key(row) for row in some}), what)
+        print(f"{counted(len(records), len(some))} of {of} in {place}")
+    if again := reading.again(found):
+        print(again)
 
 
 # --- show ------------------------------------------------------------------------------------------------------------
@@ -309,10 +298,14 @@ def show(
 ) -> None:
     """Print the tokens of rows: the prompt dim, what is trained on green, special tokens marked."""
     from accordant.data.findings import number
+    from accordant.data.reading import Reading
     from accordant.data.show import bracketed, pieces, sequences
     from accordant.data.template import context_needed
+    from accordant.types import Chat
 
-    rows = Reading.of(source, map, option).read(file, on_bad)
+    rows = Reading.of(source, map, option).read(file, on_bad, print).rows
+    if turns == "all" and not any(isinstance(row, Chat) for row in rows):
+        raise UserError(f"--turns all is for demonstrations, and {file} has {type(rows[0]).__name__} rows; leave it out")
     template, context = _template(model, turns)
     limit = max_length or context
     if start > len(rows):
@@ -371,17 +364,3 @@ def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done: progress.update(task, completed=done)
-
-
-def _output(out: Path, given: str) -> None:
-    from accordant.data.output import check_output
-
-    check_output(out, Path(given))
-
-
-def _write(out: Path, rows: Sequence[Row], origins: Sequence[Origin], extra: Sequence[Mapping[str, Any]] = ()) -> None:
-    from accordant.data.origin import write_origins
-    from accordant.data.output import write
-
-    write(out, rows, extra)
-    write_origins(out, origins)

@@ -100,6 +100,7 @@ def score(
     from rich.console import Console
 
     from accordant.config import build
+    from accordant.data.origin import origins, write_origins
     from accordant.models.load import ModelConfig
     from accordant.stages.reader import Reader
     from accordant.stages.score_rows import Scorer, as_json, check_format, score_file, write_rows
@@ -119,6 +120,7 @@ def score(
             typer.echo(as_json(row))
     else:
         write_rows(out, rows)
+        write_origins(out, origins(file, len(rows)))
     if long.count:
         console.print(f"no score: {long}", markup=False, highlight=False, soft_wrap=True)
     if out is not None:

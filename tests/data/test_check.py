@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from accordant.data import check as checks
 from accordant.data import rows as row_files
+from accordant.data import sources
 from accordant.data.check import Checked, Lengths, Report, check, gives
 from accordant.data.findings import as_json, lines
 from accordant.types import (
@@ -64,6 +65,9 @@ def test_an_empty_text_or_question_is_no_empty_answer(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     for rows in ([{"text": "t"}, {"text": " "}], [{"messages": chat}, {"messages": [chat[0] | {"content": ""}, chat[1]]}]):
         assert found(check([read(path, *rows)])) == [("bad row", f"{path}:2")]
+    assert found(check([read(path, {"messages": chat}, {"messages": [chat[0], chat[1] | {"content": " "}]})])) == [
+        ("empty answer", f"{path}:2")
+    ]
     for row, kind in (({"prompt": ""}, "bad row"), ({"prompt": "q", "completion": ""}, "empty answer")):
         assert found(check([read(path, row, row)])) == [(kind, f"{path}:1")]
 
@@ -75,7 +79,8 @@ def test_good_rows_have_no_findings() -> None:
 
 def read(path: Path, *records: Any) -> Checked:
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return Checked(path.name, *row_files.check(path))
+    found = row_files.check(path)
+    return Checked(path.name, found.rows, found.complaints)
 
 
 def test_bad_rows_are_told_apart(tmp_path: Path) -> None:
@@ -247,3 +252,40 @@ def test_findings_come_in_the_order_of_their_kinds() -> None:
     report = check([at(Chat(SEVEN, "a"), Chat(SEVEN + "!", "a"), Chat(SEVEN, "a"))])
     assert [finding.kind for finding in report.findings] == ["duplicate", "near-duplicate"]
     assert {finding.kind for finding in report.findings} <= set(checks.KINDS)
+
+
+EMPTY_ANSWERS: list[tuple[str, dict[str, Any]]] = [
+    ("dolly", {"instruction": "i", "response": " "}),
+    ("alpaca", {"instruction": "i", "output": ""}),
+    ("self-instruct", {"instruction": "i", "instances": [{"input": "", "output": " "}]}),
+    ("dialogsum", {"dialogue": "d", "summary": ""}),
+    ("shp", {"history": "h", "human_ref_A": "a", "human_ref_B": " ", "labels": 1, "score_ratio": 2.0}),
+    ("hh-rlhf", {"chosen": "\n\nHuman: q\n\nAssistant: ", "rejected": "\n\nHuman: q\n\nAssistant: b"}),
+    ("pandalm", {"instruction": "i", "input": "", "response1": "a", "response2": "", "annotator1": 1}),
+    ("scored", {"prompt": "p", "responses": ["a", " "], "scores": [1, 2]}),
+    ("fed", {"context": "User: q", "annotations": {"Fluent": [1]}, "response": " "}),
+    ("usr", {"source": "a", "scores": {"overall": 1}, "system_output": " "}),
+    ("oasst", {"prompt": {"text": "q", "role": "prompter", "replies": [{"text": "", "role": "assistant"}]}}),
+    ("file", {"prompt": "p", "completions": ["a", ""], "ranks": [1, 2]}),
+    ("file", {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": ""}]}),
+]
+
+
+@pytest.mark.parametrize(("source", "record"), EMPTY_ANSWERS, ids=[f"{name} {list(row)[-1]}" for name, row in EMPTY_ANSWERS])
+def test_an_empty_answer_is_told_by_every_source(source: str, record: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps(record) + "\n")
+    assert [complaint.kind for complaint in sources.check(source, tmp_path / "rows.jsonl").complaints] == ["empty answer"]
+
+
+def test_a_weight_is_advised_where_rows_have_one_and_one_fault_keeps_its_kind(tmp_path: Path) -> None:
+    for row, advised in ((Pair("q", "a", "b"), True), (Chat("q", "a"), False)):
+        (finding,) = check([at(row, row)]).findings
+        assert ("give it a weight" in finding.message) is advised
+    empty = {"prompt": "q", "chosen": "", "rejected": "b"}
+    assert [finding.kind for finding in check([read(tmp_path / "r.jsonl", empty, empty)]).findings] == ["empty answer"]
+
+
+def test_ratings_are_told_by_how_many_have_them() -> None:
+    rows = at(Rating("q", "a", {"wit": 1, "tact": 2}), Rating("q", "b", {"wit": 1, "tact": 1, "zest": 2}))
+    shown = list(lines(check([rows]), {}, 0, 20))
+    assert shown[1:4] == ["  holds   1 prompt, 2 rated answers, 5 ratings", "  rated   2 of wit, tact", "  rated   1 of zest"]

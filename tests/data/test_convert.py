@@ -262,6 +262,33 @@ def test_what_cannot_be() -> None:
         Rules(min_gap=float("nan"))
 
 
+WITHOUT_EFFECT = [
+    ([Thumb("q", "a", up=True), Thumb("q", "b", up=False)], "pairs", {"ties": "keep"}),
+    ([Pair("q", "a", "b")], "thumbs", {"ties": "keep"}),
+    ([Pair("q", "a", "b")], "pairs", {"rejects": "exclude"}),
+    ([Pair("q", "a", "b")], "pairs", {"attribute": "wit"}),
+    ([Rating("q", "a", {"wit": 1})], "prompts", {"attribute": "wit"}),
+    ([Ranking("q", ("a", "b"), ((0,), (1,)))], "pairs", {"min_gap": 0.1}),
+    ([Ranking("q", ("a", "b"), ((0,), (1,)))], "kwise", {"consensus": True}),
+    ([Rating("q", "a", {"wit": 1})], "kwise", {"consensus": True}),
+    ([Pair("q", "a", "b")], "pairs", {"min_share": 0.6}),
+]
+
+
+@pytest.mark.parametrize(("rows", "to", "rules"), WITHOUT_EFFECT, ids=[f"{to} {rules}" for _, to, rules in WITHOUT_EFFECT])
+def test_a_rule_that_would_change_nothing_is_refused(rows: list[Any], to: str, rules: dict[str, Any]) -> None:
+    (name,) = rules
+    with pytest.raises(UserError, match=f"^{name.replace('_', '-')} .*leave it out"):
+        convert(rows, to, Rules(**rules))
+
+
+def test_the_least_share_counts_where_labelers_are_to_agree() -> None:
+    rows = [Pair("q", "a", "b", labeler=who) for who in "xy"] + [Pair("q", "b", "a", labeler="z")]
+    assert len(convert(rows, "pairs", Rules(consensus=True, min_share=0.6)).rows) == 1
+    with pytest.raises(UserError, match="without a majority"):
+        convert(rows, "pairs", Rules(consensus=True, min_share=0.7))
+
+
 # --- grades -----------------------------------------------------------------------------------------------------------
 
 TABLE_27 = {
@@ -276,11 +303,8 @@ def test_grades_are_the_margins_of_llama_2s_table_27(scale: Any, tmp_path: Path)
     path = tmp_path / "pairs.jsonl"
     lines = [{"prompt": "q", "chosen": "a", "rejected": "b", "grade": grade} for grade in TABLE_27[scale]]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    found = list(graded(read(path), path, scale))
+    found = list(graded(read(path), list(TABLE_27[scale]), scale))
     assert [row.margin for row in found] == pytest.approx([float(margin) for margin in TABLE_27[scale].values()])
-    renamed = tmp_path / "renamed.jsonl"
-    renamed.write_text(path.read_text().replace('"grade"', '"how_much"'))
-    assert [row.margin for row in graded(read(renamed), renamed, scale, {"how_much": "grade"})] == [r.margin for r in found]
 
 
 def test_unknown_and_missing_grades_are_all_named(tmp_path: Path) -> None:
@@ -289,14 +313,14 @@ def test_unknown_and_missing_grades_are_all_named(tmp_path: Path) -> None:
     lines = [{"prompt": "q", "chosen": "a", "rejected": "b"} | ({"grade": g} if g else {}) for g in grades]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(UserError) as error:
-        list(graded(read(path), path, "small"))
+        list(graded(read(path), grades, "small"))
     head, second, third, fourth = str(error.value).splitlines()
     assert head == "3 of 4 rows have no known grade"
     assert second.endswith("pairs.jsonl:2: `grade` is \"slihgtly better\"; did you mean 'slightly'?")
     assert "pairs.jsonl:3: `grade` is missing" in third
     assert "pairs.jsonl:4: `grade` is 3" in fourth
     with pytest.raises(UserError, match="only pairs have a grade"):
-        list(graded([Prompt("q")], path, "small"))
+        list(graded([Prompt("q")], ["better"], "small"))
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

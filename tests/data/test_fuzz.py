@@ -80,7 +80,8 @@ def test_whatever_the_fields_hold_a_row_is_good_or_named(some: list[Any], tmp_pa
     path = folder / "rows.jsonl"
     path.write_bytes(as_jsonl(some))
     for kind in (None, *rows.PARSERS):
-        found, complaints = rows.check(path, kind)
+        loaded = rows.check(path, kind)
+        found, complaints = list(loaded.rows), loaded.complaints
         examine(path, complaints)
         whole(found, folder)
         if kind is not None:

@@ -40,7 +40,7 @@ def write(tmp_path):
 
 
 def only_complaint(path, kind=None):
-    _, complaints = check(path, kind)
+    complaints = check(path, kind).complaints
     assert len(complaints) == 1
     return str(complaints[0]).removeprefix(str(path))
 
@@ -284,7 +284,8 @@ def test_parquet_rows_are_read_and_counted(tmp_path):
     path = tmp_path / "rows.parquet"
     table = {"prompt": [[USER], [USER]], "chosen": ["c", "d"], "rejected": ["r", ""], "margin": [None, 1.0]}
     parquet.write_table(pyarrow.table(table), path)
-    rows, complaints = check(path)
+    loaded = check(path)
+    rows, complaints = list(loaded.rows), loaded.complaints
     assert rows == [Pair(ASKED, "c", "r", source=Source(str(path), 1))]
     assert [complaint.source.line for complaint in complaints] == [2]
 

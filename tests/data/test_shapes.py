@@ -190,7 +190,8 @@ BAD = [
 def test_faults_of_a_known_shape_are_named_in_its_own_words(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(as_jsonl([fields]))
-    found, complaints = check(path)
+    loaded = check(path)
+    found, complaints = list(loaded.rows), loaded.complaints
     assert not found
     assert [message in str(complaint) for complaint in complaints] == [True]
     assert complaints[0].source.line == 1
@@ -200,7 +201,8 @@ def test_a_record_of_several_rows_gives_all_of_them_or_one_complaint(tmp_path: P
     path = tmp_path / "rows.jsonl"
     scored = [{"prompt": "q", "responses": ["a", second], "scores": [1, 2]} for second in ("", "b")]
     path.write_bytes(as_jsonl(scored))
-    found, complaints = check(path)
+    loaded = check(path)
+    found, complaints = list(loaded.rows), loaded.complaints
     assert [row.source.line for row in found] == [2, 2]
     assert [complaint.source.line for complaint in complaints] == [1]
 
@@ -208,7 +210,8 @@ def test_a_record_of_several_rows_gives_all_of_them_or_one_complaint(tmp_path: P
 def test_a_thumb_down_is_no_demonstration(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(as_jsonl([{"prompt": "q", "completion": "bad", "label": False}]))
-    found, complaints = check(path, Chat)
+    loaded = check(path, Chat)
+    found, complaints = list(loaded.rows), loaded.complaints
     assert not found
     assert "judged answers are no demonstrations" in str(complaints[0])
 
@@ -218,7 +221,8 @@ def test_thumbs_in_csv_may_be_spelled_as_python_does(tmp_path: Path) -> None:
         csv.writer(file).writerows(
             [["prompt", "completion", "label"], ["q", "a", "True"], ["q", "b", "false"], ["q", "c", "1"]]
         )
-    found, complaints = check(tmp_path / "rows.csv")
+    loaded = check(tmp_path / "rows.csv")
+    found, complaints = list(loaded.rows), loaded.complaints
     assert [row.up for row in found] == [True, False]
     assert "`label` must be true or false, found 1" in str(complaints[0])
 
@@ -281,7 +285,7 @@ def test_map_never_hides_a_field_that_is_there(tmp_path: Path) -> None:
 def test_what_is_wrong_with_all_rows_is_said_once_with_their_number(tmp_path: Path, records: list[Any], message: str) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(as_jsonl(records))
-    _, complaints = check(path)
+    complaints = check(path).complaints
     (complaint,) = complaints
     assert complaint.rows == len(records)
     assert message in str(complaint)
@@ -293,7 +297,7 @@ def test_what_is_wrong_with_all_rows_is_said_once_with_their_number(tmp_path: Pa
 def test_a_misspelt_field_of_all_rows_is_told_what_it_may_be(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(as_jsonl([{"promt": "q"}]))
-    assert "rename 'promt' to 'prompt'" in str(check(path)[1][0])
+    assert "rename 'promt' to 'prompt'" in str(check(path).complaints[0])
 
 
 # --- containers ------------------------------------------------------------------------------------------------------
@@ -309,7 +313,7 @@ def test_gzip_and_jsonl_that_is_called_json(tmp_path: Path) -> None:
     assert places == [[("q", 1), ("p", 2)]] * 3
     assert read(packed)[0] == Prompt("q", read(packed)[0].source)
     packed.write_bytes(b"\x1f\x8b nothing")
-    assert "not a readable gzip file" in str(check(packed)[1][0])
+    assert "not a readable gzip file" in str(check(packed).complaints[0])
 
 
 # --- malformed -------------------------------------------------------------------------------------------------------
@@ -325,7 +329,8 @@ def test_malformed_rows_of_every_shape_are_named_and_good_ones_kept(tmp_path: Pa
         content, good = dirty(clean, lambda c, r=records: json.dumps(broken(c.choice(r), c)).encode(), 400, chance)
         path = tmp_path / f"{kind}.jsonl"
         path.write_bytes(content)
-        found, complaints = check(path)
+        loaded = check(path)
+        found, complaints = list(loaded.rows), loaded.complaints
         examine(path, complaints)
         assert len(complaints) > 50
         kept: dict[int, list[Any]] = {}

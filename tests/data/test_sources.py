@@ -204,7 +204,7 @@ def test_faults_are_named_by_line_and_the_rest_is_kept(source, fields, message, 
     assert message in found.complaints[0].message
     assert [bare(row) for row in found.rows] == [bare(row) for row in example.rows[1]]
     path = tmp_path / "rows.jsonl"
-    with pytest.raises(UserError, match=f"1 of {len(found.rows) + 1} rows are bad"):
+    with pytest.raises(UserError, match=f"1 of {found.records + 1} rows are bad"):
         load(source, path)
     assert load(source, path, on_bad="drop") == list(found.rows)
 

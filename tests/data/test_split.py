@@ -90,3 +90,19 @@ def test_prompts_in_both_are_named_by_their_first_places():
     b = [Prompt(f"Q{i} ", Source("b.jsonl", 100 + i)) for i in range(3, 9)]
     assert in_both(a, b) == [(Source("a.jsonl", 3), Source("b.jsonl", 103))]
     assert in_both(a[:2], b) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=14), st.integers(0, 9))
+def test_what_hangs_together_by_prompts_and_words_is_one(pairs, seed):
+    """The parts are made of whole groups, found here by joining sets until nothing changes; one group is a part of size 1."""
+    groups = []
+    for prompt, word in pairs:
+        new = {("prompt", prompt), ("word", word)}
+        groups = [*[group for group in groups if not group & new], new.union(*[group for group in groups if group & new])]
+    rows = [Prompt(f"q{prompt}", Source("p", i)) for i, (prompt, _) in enumerate(pairs)]
+    if len(groups) < 2:
+        return
+    test = split(rows, {"test": 1}, seed, [word for _, word in pairs])["test"]
+    held = {("prompt", pairs[row.source.line][0]) for row in test}
+    assert any(held == {name for name in group if name[0] == "prompt"} for group in groups)
+    assert len(test) == sum(("prompt", prompt) in held for prompt, _ in pairs)

@@ -53,6 +53,28 @@ def test_a_hub_name_that_is_not_there_is_the_users_to_fix() -> None:
         LanguageModel.load(config("accordant-tests/nothing"))
 
 
+def test_two_words_are_a_folder_where_the_first_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a misspelt folder would be looked for on the hub, and the message would speak of the network."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "sft").mkdir(parents=True)
+    message = r"no checkpoint folder runs/sfx; did you mean runs/sft\?; runs is a folder here: .*hf download runs/sfx"
+    for ask in (lambda: load_tokenizer("runs/sfx"), lambda: LanguageModel.load(config("runs/sfx"))):
+        with pytest.raises(UserError, match=message):
+            ask()
+    with pytest.raises(UserError, match="no checkpoint folder runs/no name; runs is a folder"):
+        load_tokenizer("runs/no name")
+    with pytest.raises(UserError, match=r"from rnus/sft \(there is no folder rnus/sft, so it was looked for on the hub\)"):
+        load_tokenizer("rnus/sft")
+
+
+def test_what_was_fetched_from_the_hub_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "owner").mkdir()
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda name, file: f"/cache/{name}/{file}")
+    with pytest.raises(UserError, match="looked for on the hub"):
+        load_tokenizer("owner/model")
+
+
 def test_damaged_weights(broken: Path) -> None:
     whole = (broken / "model.safetensors").read_bytes()
     (broken / "model.safetensors").write_bytes(whole[: len(whole) // 2])

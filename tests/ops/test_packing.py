@@ -83,3 +83,21 @@ def test_first_fit_places_each_item_once_and_within_the_capacity(lengths: list[i
     assert max(used) <= capacity
     # No two rows would fit into one: a later row was opened because none had room for its first item.
     assert all(a + b > capacity for i, a in enumerate(used) for b in used[i + 1 :])
+
+
+def first_fit_by_search(lengths: list[int], capacity: int) -> list[list[int]]:
+    """The rule word by word: each, longest first, into the first row that has room for it."""
+    rows: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        for row in rows:
+            if sum(lengths[k] for k in row) + lengths[i] <= capacity:
+                row.append(i)
+                break
+        else:
+            rows.append([i])
+    return rows
+
+
+@given(st.lists(st.integers(0, 40), max_size=70), st.integers(0, 45))
+def test_first_fit_is_the_rule(lengths: list[int], capacity: int) -> None:
+    assert first_fit(lengths, capacity) == first_fit_by_search(lengths, capacity)

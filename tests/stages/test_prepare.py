@@ -87,8 +87,8 @@ def test_a_licence_may_be_given_where_the_source_knows_none(tmp_path: Path) -> N
     path = str(chats(tmp_path / "rows.jsonl"))
     result = run_stage("prepare", tmp_path / "run", path=path, licence="CC0-1.0")
     assert [origin.licence for origin in origins(result["train"])] == ["CC0-1.0"]
-    result = run_stage("prepare", tmp_path / "more", path=result["train"], licence="MIT")
-    assert [origin.licence for origin in origins(result["train"])] == ["CC0-1.0"]
+    with pytest.raises(UserError, match="licence=MIT changes nothing"):
+        run_stage("prepare", tmp_path / "more", path=result["train"], licence="MIT")
 
 
 def test_bad_rows_stop_the_stage_or_are_left_out_and_named(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ Votes: TypeAlias = "dict[str, dict[str, Any]]"
 
 _ASKED = ("prompt", "instruction", "question", "query")
 _ANSWERED = ("completion", "response", "answer", "output", "generation")
+TEXTS = _ASKED + _ANSWERED
+"""Fields that are looked at."""
 _NOT_MEANT = ("draft", "discarded", "pending")
 
 

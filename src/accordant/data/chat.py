@@ -155,7 +155,8 @@ class ChatFormat:
         if template is None:
             raise UserError(
                 f"{source}: the prompt is a list of messages, but the tokenizer has no chat template; set "
-                "`tokenizer.chat_template`, use an instruction-tuned model's tokenizer, or give the prompt as text"
+                "`tokenizer.chat_template`, use an instruction-tuned model's tokenizer, or give the prompt as text, as "
+                "style=transcript does"
             )
         turns: list[Any] = [{"role": message.role, "content": message.content} for message in messages]
         try:

@@ -10,31 +10,25 @@ Left out: anything about what the texts say (`filter` asks a classifier), and ne
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from accordant.data.fields import Bad
-from accordant.data.files import Complaint
+from accordant.data.files import BAD, EMPTY, PREFIX, Complaint
 from accordant.data.near import THRESHOLD, near_duplicates
 from accordant.data.split import duplicates, key
 from accordant.data.transcript import messages
 from accordant.stats.rankings import pairs as ranked_pairs
 from accordant.types import Chat, Labelled, Message, Pair, Prompt, Ranking, Rating, Row, Source, Thumb, UserError
 
-BAD, EMPTY, PREFIX = "bad row", "empty answer", "mismatched prefix"
 DUPLICATE, CONFLICT, EQUAL = "duplicate", "conflict", "equal answers"
 SHARED, CONTAMINATED, NEAR = "shared prompt", "contamination", "near-duplicate"
 LONG, UNREADABLE = "over-long", "not tokenisable"
 KINDS = (BAD, EMPTY, PREFIX, DUPLICATE, CONFLICT, EQUAL, SHARED, CONTAMINATED, NEAR, LONG, UNREADABLE)
 
 PERCENTILES = (50, 90, 95, 99)
-_DIFFER = ("differ before their last answers", "different turns before", "begin differently", "is not what")
-_NO_ANSWER = re.compile(
-    r"(all \d+ rows: )?`(chosen|rejected|completion|response|output|summary|human_ref_|system_output)[^`]*` is empty"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +109,7 @@ def check(
     lengths: list[Lengths | None] = []
     for file in files:
         measured, late = _measure(file.rows, length, limit)
-        bad = [
-            Finding(_kind_of(complaint), complaint.source, complaint.message, complaint.rows) for complaint in file.complaints
-        ]
+        bad = [Finding(complaint.kind, complaint.source, complaint.message, complaint.rows) for complaint in file.complaints]
         found.append([*bad, *_duplicates(file.rows), *_conflicts(file.rows), *_labels(file.rows), *_equal(file.rows), *late])
         lengths.append(measured)
     prompts = [_prompts(file) for file in files]
@@ -150,7 +142,7 @@ def gives(rows: Sequence[Row]) -> dict[str, int]:
     `prompts` are distinct ones; `turns` those of conversations, one answer included; `pairs` the preferences that pairs and
     rankings state; `ratings` single scores.
     """
-    count: Counter[str] = Counter(rows=len(rows), prompts=len({key(row) for row in rows if not _is_text(row)}))
+    count: Counter[str] = Counter(rows=len(rows), prompts=len({key(row) for row in rows if not _is_text(row)}), turns=0)
     for row in rows:
         count.update(_gives(row))
         prompt = getattr(row, "prompt", "")
@@ -182,22 +174,14 @@ def _is_text(row: Row) -> bool:
     return not hasattr(row, "prompt")
 
 
-def _kind_of(complaint: Complaint) -> str:
-    """Two kinds of bad rows have names of their own, because they are what preference data suffer from most."""
-    if any(words in complaint.message for words in _DIFFER):
-        return PREFIX
-    return EMPTY if _NO_ANSWER.match(complaint.message) else BAD
-
-
 # --- within a file ---------------------------------------------------------------------------------------------------
 
 
 def _duplicates(rows: Sequence[Row]) -> Iterator[Finding]:
+    fix = ", or give it a weight if it should count twice" if rows and isinstance(rows[0], Pair) else ""
     for first, *later in duplicates(rows):
         for source in later:
-            yield Finding(
-                DUPLICATE, source, f"the same row as {first}; delete one, or give it a weight if it should count twice"
-            )
+            yield Finding(DUPLICATE, source, f"the same row as {first}; delete one{fix}")
 
 
 def _conflicts(rows: Sequence[Row]) -> Iterator[Finding]:

@@ -6,6 +6,7 @@
     `pairs`     rankings: C(K, 2), preferred first. Ratings: answers to one prompt, the margin is the difference of the
                 scores. Thumbs: each answer with a thumb up against each with a thumb down. Pairs themselves
     `rankings`  ratings: one ranking of each labeler and prompt
+    `ratings`   themselves: one row for each answer of a file that holds several in one
     `kwise`     one ranking of all answers to a prompt: of pairs that say how each two of them compare, of mean ratings,
                 of several labelers' rankings by their Borda score (`stats.consensus`)
     `thumbs`    pairs: up for the chosen answer, down for the rejected
@@ -81,7 +82,8 @@ def convert(rows: Sequence[Row], to: str, rules: Rules | None = None) -> Convert
     """Convert rows of one kind; `to` is a name of the module's table.
 
     Raises:
-        UserError: the rows are of several kinds, or of one that does not become `to`; or no row comes out of it.
+        UserError: the rows are of several kinds, or of one that does not become `to`; a rule changes nothing there; or no row
+            comes out of it.
     """
     rules = rules or Rules()
     if to not in TARGETS:
@@ -96,6 +98,7 @@ def convert(rows: Sequence[Row], to: str, rules: Rules | None = None) -> Convert
         possible = [name for name, sources in TARGETS.items() if type(rows[0]) in sources]
         fix = f"they can become {', '.join(possible)}" if possible else "they become nothing else"
         raise UserError(f"{kinds[0]} rows cannot become {to}; {fix}")
+    _check_effect(type(rows[0]), to, rules)
     dropped: Dropped = Counter()
     single = list(combined(rows, rules.min_share, dropped)) if rules.consensus and isinstance(rows[0], Pair) else rows
     made = tuple(known[type(rows[0])](single, rules, dropped))
@@ -104,6 +107,29 @@ def convert(rows: Sequence[Row], to: str, rules: Rules | None = None) -> Convert
         reasons = "; ".join(f"{count} {reason}" for reason, count in dropped.items())
         raise UserError(f"of {len(rows)} {kinds[0]} rows none gives {to}: {reasons or 'nothing in them is comparable'}")
     return Converted(made, dropped)
+
+
+def _check_effect(kind: type[Row], to: str, rules: Rules) -> None:
+    """A rule that would do nothing, without a word, was meant to do something."""
+    if rules.min_share != Rules.min_share and not rules.consensus:
+        raise UserError(f"min-share is {rules.min_share:g}, but no consensus is asked for; add --consensus, or leave it out")
+    for name, effect in _EFFECTS.items():
+        if getattr(rules, name) != getattr(Rules, name) and kind not in effect.get(to, ()):
+            where = "; ".join(
+                f"{', '.join(of.__name__ for of in kinds)} rows to {target}" for target, kinds in effect.items() if kinds
+            )
+            flag = name.replace("_", "-")
+            raise UserError(f"{flag} changes nothing from {kind.__name__} rows to {to}; leave it out (it is for {where})")
+
+
+_EFFECTS: Mapping[str, Mapping[str, tuple[type[Row], ...]]] = {
+    "ties": {"pairs": (Pair, Ranking, Rating)},
+    "rejects": {"pairs": (Ranking,)},
+    "attribute": dict.fromkeys(("pairs", "rankings", "kwise", "chats"), (Rating,)),
+    "min_gap": {"pairs": (Pair, Rating)},
+    "consensus": {"pairs": (Pair, Ranking), "thumbs": (Pair,), "chats": (Pair,), "kwise": (Pair,), "prompts": (Pair,)},
+}
+"""Where each rule has an effect: the new rows, and what they are made of."""
 
 
 # --- pairs -----------------------------------------------------------------------------------------------------------
@@ -332,6 +358,7 @@ TARGETS: Mapping[str, Mapping[type, Callable[..., Iterable[Row]]]] = {
     "pairs": {Pair: pairs_of_pairs, Ranking: pairs_of_rankings, Rating: _pairs_of_ratings, Thumb: _pairs_of_thumbs},
     "rankings": {Ranking: _as_they_are, Rating: _rankings_of_ratings},
     "kwise": {Ranking: _kwise_of_rankings, Rating: _kwise_of_ratings, Pair: _kwise_of_pairs},
+    "ratings": {Rating: _as_they_are},
     "thumbs": {Thumb: _as_they_are, Pair: _thumbs_of_pairs},
     "chats": {
         Chat: _as_they_are, Pair: _chats_of_pairs, Ranking: _chats_of_rankings, Rating: _chats_of_ratings,

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeAlias, get_args
 
-from accordant.data.files import shown
-from accordant.types import Message, PromptText, Role
+from accordant.data.files import BAD, EMPTY, PREFIX, Complaint, shown
+from accordant.types import Message, PromptText, Role, Source
 
 Fields: TypeAlias = Mapping[str, object]
 Context: TypeAlias = tuple[Message, ...]
@@ -28,6 +28,24 @@ _TRANSCRIPT_MARKER = "\n\nAssistant:"
 
 class Bad(Exception):
     """What is wrong with a field, and the fix."""
+
+    kind = BAD
+
+    def at(self, source: Source) -> Complaint:
+        """The complaint about the row that is there."""
+        return Complaint(source, str(self), kind=self.kind)
+
+
+class EmptyAnswer(Bad):
+    """An answer without a word."""
+
+    kind = EMPTY
+
+
+class Mismatched(Bad):
+    """Answers to different conversations."""
+
+    kind = PREFIX
 
 
 def present(fields: Fields) -> Fields:
@@ -77,11 +95,16 @@ def text(fields: Fields, name: str) -> str:
     return _text(_given(fields, name), name)
 
 
-def _text(value: object, name: str) -> str:
+def answer_text(fields: Fields, name: str) -> str:
+    """An answer that is not blank."""
+    return _text(_given(fields, name), name, EmptyAnswer)
+
+
+def _text(value: object, name: str, empty: type[Bad] = Bad) -> str:
     if not isinstance(value, str):
         raise Bad(f"`{name}` must be text, found {shown(value)}")
     if not value.strip():
-        raise Bad(f"`{name}` is empty; write it or delete the row")
+        raise empty(f"`{name}` is empty; write it or delete the row")
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -91,7 +114,7 @@ def _text(value: object, name: str) -> str:
 
 def texts(fields: Fields, name: str) -> tuple[str, ...]:
     """At least two answers."""
-    found = tuple(_text(item, f"{name}[{i}]") for i, item in enumerate(sequence(fields, name)))
+    found = tuple(_text(item, f"{name}[{i}]", EmptyAnswer) for i, item in enumerate(sequence(fields, name)))
     if len(found) < 2:
         raise Bad(f"`{name}` has {len(found)} answers; a comparison needs at least 2")
     return found
@@ -186,21 +209,22 @@ def groups_of_ranks(fields: Fields, name: str, count: int) -> tuple[tuple[tuple[
 # --- prompts and answers ---------------------------------------------------------------------------------------------
 
 
-def messages(fields: Fields, name: str) -> Context:
-    """A list of messages that is not empty."""
-    found = tuple(_message(item, f"{name}[{i}]") for i, item in enumerate(sequence(fields, name)))
-    if not found:
+def messages(fields: Fields, name: str, answered: bool = False) -> Context:
+    """A list of messages that is not empty; `answered`: the last of them is the answer."""
+    given = sequence(fields, name)
+    if not given:
         raise Bad(f"`{name}` is empty; give at least one message")
-    return found
+    last = len(given) - 1 if answered else -1
+    return tuple(_message(item, f"{name}[{i}]", EmptyAnswer if i == last else Bad) for i, item in enumerate(given))
 
 
-def _message(value: object, name: str) -> Message:
+def _message(value: object, name: str, empty: type[Bad]) -> Message:
     if not isinstance(value, dict) or not {"role", "content"} <= set(value):
         raise Bad(f'`{name}` must be {{"role": ..., "content": ...}}, found {shown(value)}')
     role = value["role"]
     if role not in get_args(Role):
         raise Bad(f"`{name}.role` is {shown(role)}; it must be one of {', '.join(get_args(Role))}")
-    return Message(role, _text(value["content"], f"{name}.content"))
+    return Message(role, _text(value["content"], f"{name}.content", empty))
 
 
 def prompt(fields: Fields) -> PromptText:
@@ -217,8 +241,8 @@ def prompt(fields: Fields) -> PromptText:
 def answer(fields: Fields, name: str) -> tuple[Context, str]:
     """The turns that a message list has before its last, and that last one's text; no turns where it is plain text."""
     if not isinstance(fields.get(name), list):
-        return (), text(fields, name)
-    found = messages(fields, name)
+        return (), answer_text(fields, name)
+    found = messages(fields, name, answered=True)
     if found[-1].role != "assistant":
         raise Bad(f"`{name}` ends with a {found[-1].role} turn; it must end with the assistant's answer")
     return found[:-1], found[-1].content
@@ -228,7 +252,7 @@ def one_prompt(fields: Fields, contexts: Mapping[str, Context]) -> PromptText:
     """The prompt that `prompt` and the turns before each answer agree on."""
     held = {name: context for name, context in contexts.items() if context}
     if len(set(held.values())) > 1 or 0 < len(held) < len(contexts):
-        raise Bad(f"{' and '.join(contexts)} have different turns before the answer; a pair answers one prompt")
+        raise Mismatched(f"{' and '.join(contexts)} have different turns before the answer; a pair answers one prompt")
     if not held:
         return prompt(fields)
     context = next(iter(held.values()))
@@ -238,7 +262,7 @@ def one_prompt(fields: Fields, contexts: Mapping[str, Context]) -> PromptText:
         given = prompt(fields)
         agrees = any(turn.content == given for turn in context) if isinstance(given, str) else given == context
         if not agrees:
-            raise Bad(f"`prompt` is not what `{next(iter(held))}` has before the answer; leave one of the two out")
+            raise Mismatched(f"`prompt` is not what `{next(iter(held))}` has before the answer; leave one of the two out")
     return context
 
 
@@ -250,7 +274,7 @@ def shared_prefix(chosen: str, rejected: str) -> tuple[str, str, str]:
     if _TRANSCRIPT_MARKER in chosen and _TRANSCRIPT_MARKER in rejected:
         ends = [transcript.rindex(_TRANSCRIPT_MARKER) + len(_TRANSCRIPT_MARKER) for transcript in (chosen, rejected)]
         if chosen[: ends[0]] != rejected[: ends[1]]:
-            raise Bad("`chosen` and `rejected` differ before their last answers; a pair answers one prompt")
+            raise Mismatched("`chosen` and `rejected` differ before their last answers; a pair answers one prompt")
         end = ends[0]
     else:
         if chosen == rejected:
@@ -259,5 +283,6 @@ def shared_prefix(chosen: str, rejected: str) -> tuple[str, str, str]:
         shared = chosen[:same] if same is not None else min(chosen, rejected, key=len)
         end = max((i for i, character in enumerate(shared) if character.isspace()), default=0)
         if not chosen[:end].strip():
-            raise Bad("`prompt` is missing and `chosen` and `rejected` begin differently; give the prompt")
-    return chosen[:end], _text(chosen[end:], "chosen answer"), _text(rejected[end:], "rejected answer")
+            raise Mismatched("`prompt` is missing and `chosen` and `rejected` begin differently; give the prompt")
+    answers = [_text(all_[end:], f"{name} answer", EmptyAnswer) for name, all_ in (("chosen", chosen), ("rejected", rejected))]
+    return chosen[:end], answers[0], answers[1]

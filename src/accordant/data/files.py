@@ -26,6 +26,9 @@ from accordant.types import Source, UserError
 HUB = "hub:"
 _NAMED = 20  # lines that a message holds before it only counts
 
+BAD, EMPTY, PREFIX = "bad row", "empty answer", "mismatched prefix"
+"""Kinds of complaints about one row. The last two have names of their own: preference data suffer from them most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -41,11 +44,13 @@ class Complaint:
     """What is wrong at a place, with the fix: `str()` gives "pairs.jsonl:3: ...".
 
     `rows`: how many rows it is about; more than 1 where all rows of a file have the same fault, which is then said once.
+    `kind`: one of `BAD`, `EMPTY` and `PREFIX`.
     """
 
     source: Source
     message: str
     rows: int = 1
+    kind: str = BAD
 
     def __str__(self) -> str:
         # Half a surrogate pair, which JSON can spell and nothing can print, must not break the message about it.
@@ -96,11 +101,22 @@ def existing(path: str | Path) -> Path:
         return file
     if file.is_dir():
         raise UserError(f"{path} is a folder; name a file in it")
+    # Two words with nothing behind them may be a name on the hub, which is written in another way.
+    named = str(path).count("/") == 1 and not file.suffix and not file.is_absolute() and file.parts[0] not in ("..", "~")
+    hub = f"; a data set of the hub is written hub:{path}:train" if named else ""
     if not file.parent.is_dir():
-        raise UserError(f"{path} is not there: there is no folder {file.parent}")
-    near = get_close_matches(file.name, sorted(entry.name for entry in file.parent.iterdir()), n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else "no file there has a similar name"
-    raise UserError(f"{path} is not there; {hint}")
+        near = _nearest(file.parent)
+        raise UserError(
+            f"{path} is not there: there is no folder {file.parent}{f', did you mean {near}?' if near else ''}{hub}"
+        )
+    near = _nearest(file)
+    raise UserError(f"{path} is not there; {f'did you mean {near}?' if near else 'no file there has a similar name'}{hub}")
+
+
+def _nearest(path: Path) -> str:
+    """The name in the path's folder that is most like its own; "" where none is."""
+    names = sorted(entry.name for entry in path.parent.iterdir()) if path.parent.is_dir() else []
+    return next(iter(get_close_matches(path.name, names, n=1, cutoff=0.5)), "")
 
 
 def decode(data: bytes) -> str:
@@ -122,7 +138,8 @@ def _record(source: Source, value: object) -> Found:
         return value
     if isinstance(value, dict):
         return Record(source, value)
-    return Complaint(source, f'expected an object such as {{"prompt": ...}}, found {shown(value)}')
+    fix = "; bare prompts are read with the source `prompts`" if isinstance(value, str) else ""
+    return Complaint(source, f'expected an object such as {{"prompt": ...}}, found {shown(value)}{fix}')
 
 
 def first_few(lines: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ Left out: the scorer; `accordant data filter` gives it a classifier.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -47,6 +47,7 @@ def filter_rows(
     above: float,
     window: int = 0,
     progress: Callable[[int], None] = lambda _: None,
+    together: Sequence[Hashable] = (),
 ) -> Filtered:
     """Take out every row of which a judged text scores above the threshold; exactly at it, a row stays.
 
@@ -56,6 +57,7 @@ def filter_rows(
         above: the threshold, in the scorer's units.
         window: judge at most this many words at once, the windows overlapping by half; 0 = the whole text.
         progress: called with the number of rows that have been judged.
+        together: for each row a word; of rows of one word the worst decides about all.
 
     Raises:
         UserError: texts cannot be scored; up to 20 rows are named, and all are counted. Or a score is not a number.
@@ -76,6 +78,11 @@ def filter_rows(
         progress(min(start + _AT_ONCE, len(rows)))
     if failed:
         raise UserError(_say(failed, len(rows)))
+    if together:
+        worst: dict[Hashable, float] = {}
+        for word, own in zip(together, scores, strict=True):
+            worst[word] = max(own, worst.get(word, own))
+        scores = [worst[word] for word in together]
     kept = tuple(row for row, own in zip(rows, scores, strict=True) if own <= above)
     dropped = tuple(Dropped(row, own) for row, own in zip(rows, scores, strict=True) if own > above)
     return Filtered(kept, dropped, tuple(scores))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from accordant.data.carry import Carried
 from accordant.data.check import Report, Summary
 
 SCHEMA = 1
@@ -57,9 +58,30 @@ def number(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def counted(records: int, rows: int) -> str:
+    """Rows, or records where one of them may hold several: `counted(2, 6)` is "2 records with 6 rows"."""
+    return number(rows, "row") if records == rows else f"{number(records, 'record')} with {number(rows, 'row')}"
+
+
+def own_fields(own: Carried | None) -> Iterator[str]:
+    """What became of a user's own fields; None: the rows are no records, so that there are none to speak of."""
+    if own is None:
+        yield "no other fields come along: rows of this source are no records of the file"
+        return
+    if own.names:
+        yield f"carried along: {', '.join(a if a == b else f'{a} as {b}' for a, b in own.names.items())}"
+    for name, count in own.lost.items():
+        yield f"{name}: dropped from {number(count, 'row')}, each made of several that differ in it"
+
+
 def _named(name: str, count: int) -> str:
     """One pair with a margin, two pairs with a margin."""
     return _PLURAL.sub(r"\1", name, count=1) if count == 1 else name
+
+
+def _rated(name: str) -> str:
+    """The attribute of "ratings of an attribute"; "" of another count."""
+    return name.removeprefix("ratings of ") if name.startswith("ratings of ") else ""
 
 
 _PLURAL = re.compile(r"\b(answer|labeler|pair|prompt|ranking|rating|thumb|tie|turn)s\b")
@@ -69,9 +91,12 @@ def _summary(file: Summary, notes: Sequence[str], limit: int) -> Iterator[str]:
     rows = file.gives.get("rows", 0)
     yield f"{file.name}: {number(rows, f'{file.kind} row') if rows else 'no good rows'}"
     yield from (f"  note    {note}" for note in notes)
-    held = [f"{count:,} {_named(name, count)}" for name, count in file.gives.items() if name != "rows"]
+    held = [f"{count:,} {_named(name, count)}" for name, count in file.gives.items() if name != "rows" and not _rated(name)]
     if held:
         yield f"  holds   {', '.join(held)}"
+    for count in dict.fromkeys(count for name, count in file.gives.items() if _rated(name)):
+        names = [_rated(name) for name, own in file.gives.items() if own == count and _rated(name)]
+        yield f"  rated   {count:,} of {', '.join(names)}"
     if file.lengths:
         parts = [f"{percent}% up to {tokens:,}" for percent, tokens in file.lengths.percentiles.items()]
         bound = f" (limit {limit:,})" if limit else ""

@@ -15,10 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Literal
 
-from accordant.data.files import Record, first_few, records, shown
+from accordant.data.files import first_few, shown
 from accordant.stats.grades import MARGINS
 from accordant.types import Pair, Row, UserError
 
@@ -28,24 +27,24 @@ SCALES: Mapping[str, Mapping[str, float]] = {
 }
 
 
-def graded(
-    rows: Sequence[Row], path: str | Path, scale: Literal["small", "large"], map: Mapping[str, str] | None = None
-) -> Iterator[Pair]:
-    """The pairs with the margin of their `grade` field, which is read from the file that they came from.
+def graded(rows: Sequence[Row], grades: Sequence[object], scale: Literal["small", "large"]) -> Iterator[Pair]:
+    """The pairs with the margin of their grade.
 
     A grade is spelt as in the paper ("significantly better", "negligibly better / unsure") or by its first word.
+
+    Args:
+        rows: pairs.
+        grades: that of each row; None where it has none.
+        scale: one of `SCALES`.
 
     Raises:
         UserError: rows are no pairs, or have no grade or an unknown one: up to 20 are named, and all are counted.
     """
-    field = next((theirs for theirs, ours in (map or {}).items() if ours == "grade"), "grade")
-    grades = {found.source: found.fields.get(field) for found in records(path) if isinstance(found, Record)}
     margins: list[float] = []
     bad: list[str] = []
-    for row in rows:
+    for row, grade in zip(rows, grades, strict=True):
         if not isinstance(row, Pair):
             raise UserError(f"{row.source}: only pairs have a grade, and this is a {type(row).__name__} row; leave grades out")
-        grade = grades.get(row.source)
         margin = _margin(grade, SCALES[scale])
         margins.append(margin or 0.0)
         if margin is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any
 
@@ -86,6 +86,27 @@ _PART_OF: dict[type[Row], tuple[type[Row], ...]] = {
 """The kinds that a row of another kind becomes when a field of it is missing."""
 
 
+def knows(kind: type[Row], fields: Fields) -> frozenset[str]:
+    """The names of the fields that a row of the kind is made of; all others are its user's own."""
+    known = _FIELDS_OF[kind]
+    if not {"prompt", "messages"} <= fields.keys():
+        return known
+    return known - {"messages" if kind is not Chat or "completion" in fields else "prompt"}
+
+
+_ANSWERED = frozenset({"prompt", "messages", "completion"})
+_FIELDS_OF: dict[type[Row], frozenset[str]] = {
+    Prompt: frozenset({"prompt", "messages"}),
+    Document: frozenset({"text"}),
+    Labelled: frozenset({"text", "label"}),
+    Chat: _ANSWERED | {"up", "label"},  # which it refuses, unless they are null
+    Pair: frozenset({"prompt", "messages", "chosen", "rejected", "margin", "weight", "tie", "labeler"}),
+    Ranking: frozenset({"prompt", "messages", "completions", "ranks", "groups", "rejected", "labeler"}),
+    Rating: _ANSWERED | {"scores", "labeler"},
+    Thumb: _ANSWERED | {"up", "labeler"},
+}
+
+
 def nearest_shape(fields: Fields) -> str:
     """What is missing to the shape that most of is there, and which field may be it under another name."""
     known = [(of.__name__, names) for names, of in _RECOGNISED] + [(f"{s.becomes} ({s.name})", s.needs) for s in shapes.SHAPES]
@@ -130,7 +151,7 @@ def _chat(fields: Fields, source: Source) -> Chat:
 
 def _answered(fields: Fields, source: Source) -> Chat:
     if "messages" in fields and "completion" not in fields:
-        turns = want.messages(fields, "messages")
+        turns = want.messages(fields, "messages", answered=True)
         if len(turns) < 2 or turns[-1].role != "assistant":
             raise Bad(
                 f"`messages` has {len(turns)} turns and ends with {turns[-1].role}; it must end with the assistant's "
@@ -202,3 +223,27 @@ KNOWN_FIELDS = frozenset(name for names, _ in _RECOGNISED for name in names) | s
     "margin", "weight", "tie", "labeler",
 }  # fmt: skip
 """All that a field can be renamed to."""
+
+_TAKEN = frozenset().union(*_FIELDS_OF.values(), *(shape.needs for shape in shapes.SHAPES))
+_MISSPELT = sorted({name for names in _LOST_IF_MISSPELT.values() for name in names})
+
+
+def own_names(names: Iterable[str]) -> dict[str, str]:
+    """What a user's own fields are called beside those of another kind of row: as they are, or `original_...`.
+
+    The latter where a reader of rows would take the field for one of its own, or for one that is misspelt.
+    """
+    given = list(dict.fromkeys(names))
+    called = {name: name for name in given if not _says_something(name)}
+    for name in given:
+        new = name
+        while new in called.values() or _says_something(new):
+            # A dot would make one of Argilla's columns of it.
+            new = f"original_{new.replace('.', '_')}"
+        called[name] = called.get(name, new)
+    return {name: called[name] for name in given}
+
+
+def _says_something(name: str) -> bool:
+    columns = name.endswith((".responses", ".suggestion"))
+    return columns or name in _TAKEN or bool(get_close_matches(name, _MISSPELT, n=1, cutoff=0.8))

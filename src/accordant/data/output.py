@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +72,29 @@ def _whole(path: Path, put: Callable[[Path], None]) -> None:
 
 
 def _lines(place: Path, values: Sequence[Mapping[str, Any]]) -> None:
-    lines = (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" for value in values)
-    place.write_text("".join(lines), encoding="utf-8", newline="\n")
+    with place.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(as_line(value) + "\n" for value in values)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def as_line(value: Mapping[str, Any]) -> str:
+    """One line of JSON. Raises UserError for what only Parquet can hold."""
+    text = json.dumps(value, ensure_ascii=False, default=_spelt)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell and UTF-8 cannot
+        return json.dumps(value, default=_spelt)
+    return text
+
+
+def _spelt(value: object) -> str:
+    """What Parquet and the hub have and JSON has not: dates, times and exact decimals become text."""
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal | timedelta):
+        return str(value)
+    raise UserError(f"a field holds {type(value).__name__}, which JSON cannot; write .parquet, or leave that column out")
 
 
 def _parquet(place: Path, values: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -82,6 +105,6 @@ def _parquet(place: Path, values: Sequence[Mapping[str, Any]], path: Path) -> No
         # Every row has every column, and an empty list of indices must not make a column of nulls.
         names = list(dict.fromkeys(name for value in values for name in value))
         table = pyarrow.Table.from_pylist([{name: value.get(name) for name in names} for value in values])
-    except pyarrow.ArrowException as error:
+        parquet.write_table(table, place)
+    except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
         raise UserError(f"{path}: the rows do not fit into Parquet's columns ({error}); write .jsonl") from error
-    parquet.write_table(table, place)

@@ -27,10 +27,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
-from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,13 +44,15 @@ from accordant.data.kinds import (
     KNOWN_FIELDS,
     PARSERS,
     known_shapes,
+    knows,
     nearest_shape,
     odd_one,
     readable_as,
     recognise,
     refuse_typos,
 )
-from accordant.types import Rating, Row, Source, UserError
+from accordant.data.loaded import Kept, Loaded
+from accordant.types import Prompt, Rating, Row, Source, UserError
 
 RowT = TypeVar("RowT", bound=Row)
 AnyT = TypeVar("AnyT")
@@ -67,21 +70,20 @@ def read(path: str | Path, kind: type[RowT] | None = None, map: Mapping[str, str
         UserError: the file is not there or empty, a name in `map` is wrong, or rows are bad: up to 20 are named, and all are
             counted.
     """
-    rows, complaints = check(path, kind, map)
-    return all_good(path, rows, complaints)
+    found = check(path, kind, map)
+    return all_good(path, list(found.rows), found.complaints)  # type: ignore[arg-type]
 
 
-def check(
-    path: str | Path, kind: type[RowT] | None = None, map: Mapping[str, str] | None = None
-) -> tuple[list[RowT], list[Complaint]]:
-    """The good rows of a file, and a complaint about each other one, in order.
+def check(path: str | Path, kind: type[Row] | None = None, map: Mapping[str, str] | None = None) -> Loaded:
+    """The good rows of a file with their records, and a complaint about each other one, in order.
 
     A fault that all rows share is said once, with their number. Arguments as for `read`.
 
     Raises:
         UserError: the file is not there, or of an unknown kind, or a name in `map` is wrong.
     """
-    found = renamed(list(records(path)), map or {}, str(path))
+    raw = list(records(path))
+    found = renamed(raw, map or {}, str(path))
     opened = [_of_one_kind(_opened(record), kind) if isinstance(record, Record) else record for record in found]
     recognised = Counter(recognise(row.fields) for some in opened if isinstance(some, list) for row in some)
     del recognised[None]
@@ -89,7 +91,12 @@ def check(
     # All that any row has: where none is of a known shape, the same is wrong with each, and it is said once.
     held = {name: None for some in opened if isinstance(some, list) for row in some for name in row.fields}
     unknown = f"the fields {sorted(held)} make no known row; {nearest_shape(held)}"
-    return _sorted_out(opened, lambda row: _row(row, kind, usual, unknown))
+
+    def known(fields: Fields) -> Callable[[str], bool]:
+        shape = shapes.shape_of(fields)
+        return shape.knows if shape else knows(kind or usual or Prompt, fields).__contains__
+
+    return _sorted_out(opened, lambda row: _row(row, kind, usual, unknown), _Records(raw, found, map or {}, known))
 
 
 def convert(
@@ -99,7 +106,8 @@ def convert(
     map: Mapping[str, str] | None = None,
     parse: Callable[[Fields, Source], RowT] | None = None,
     needs: Sequence[str] = (),
-) -> tuple[list[RowT], list[Complaint]]:
+    reads: str = "",
+) -> Loaded:
     """Rows of a file whose fields mean something of its own: `to` says what, and raises `Bad` where they make no sense.
 
     Args:
@@ -109,24 +117,28 @@ def convert(
         map: as for `read`.
         parse: makes the row of the fields; by default the kind's own parser, with all its checks.
         needs: fields that every record has.
+        reads: a pattern of the other fields that `to` looks at.
     """
     made = parse or PARSERS[kind]
 
     def opened(record: Record) -> list[Record] | Complaint:
         try:
-            fields = want.unspelled(record.fields) if record.spelled else record.fields
+            fields = _values(record)
             want.require(fields, needs)
             return [Record(record.source, dict(row)) for row in to(fields)]
         except Bad as bad:
-            return Complaint(record.source, str(bad))
+            return bad.at(record.source)
 
-    found = renamed(list(records(path)), map or {}, str(path), any_name=True)
+    raw = list(records(path))
+    found = renamed(raw, map or {}, str(path), any_name=True)
+    looked_at = re.compile("|".join([*(re.escape(name) for name in needs), *([reads] if reads else [])]))
     some = [opened(record) if isinstance(record, Record) else record for record in found]
-    return _sorted_out(some, lambda row: made(want.present(row.fields), row.source))
+    kept = _Records(raw, found, map or {}, lambda _: lambda name: bool(looked_at.fullmatch(name)))
+    return _sorted_out(some, lambda row: made(want.present(row.fields), row.source), kept)
 
 
-def all_good(path: str | Path, rows: list[AnyT], complaints: Sequence[Complaint]) -> list[AnyT]:
-    """The rows, if there are any and nothing is wrong with the others.
+def all_good(path: str | Path, rows: list[AnyT], complaints: Sequence[Complaint], records: int | None = None) -> list[AnyT]:
+    """The rows, if there are any and nothing is wrong with the others; `records`: of how many they are, where not of one each.
 
     Raises:
         UserError: else; up to 20 complaints are named, and all are counted.
@@ -134,27 +146,55 @@ def all_good(path: str | Path, rows: list[AnyT], complaints: Sequence[Complaint]
     if complaints:
         bad = sum(complaint.rows for complaint in complaints)
         named = first_few([str(complaint) for complaint in complaints])
-        raise UserError("\n  ".join([f"{path}: {bad} of {len(rows) + bad} rows are bad", *named]))
+        good = len(rows) if records is None else records
+        raise UserError("\n  ".join([f"{path}: {bad} of {good + bad} rows are bad", *named]))
     if not rows:
         raise UserError(f"{path}: there are no rows in it; write at least one")
     return rows
 
 
-def _sorted_out(
-    opened: Sequence[list[Record] | Complaint], parse: Callable[[Record], Any]
-) -> tuple[list[Any], list[Complaint]]:
+@dataclass(frozen=True)
+class _Records:
+    """The records of a file as they came, and with the names that `map` gives to fields; `knows`: what is read of them."""
+
+    raw: Sequence[Found]
+    renamed: Sequence[Found]
+    map: Mapping[str, str]
+    knows: Callable[[Fields], Callable[[str], bool]]
+
+    def __getitem__(self, index: int) -> Kept:
+        raw, record = self.raw[index], self.renamed[index]
+        assert isinstance(raw, Record)
+        assert isinstance(record, Record)
+        values = _values(record)
+        known = self.knows(values)
+        names = {theirs: self.map.get(theirs, theirs) for theirs in raw.fields}
+        fields = {theirs: values[ours] for theirs, ours in names.items()}
+        return Kept(fields, {theirs: value for theirs, value in fields.items() if not known(names[theirs])})
+
+
+def _sorted_out(opened: Sequence[list[Record] | Complaint], parse: Callable[[Record], Any], kept: _Records) -> Loaded:
     """Rows and complaints, in order; a record of several rows gives all of them or one complaint."""
     rows: list[Any] = []
     complaints: list[Complaint] = []
-    for some in opened:
+    records: list[Kept] = []
+    for index, some in enumerate(opened):
         if isinstance(some, Complaint):
             complaints.append(some)
             continue
         try:
-            rows += [parse(row) for row in some]
+            good = [parse(row) for row in some]
         except Bad as bad:
-            complaints.append(Complaint(some[0].source, str(bad)))
-    return rows, complaints if rows else once(complaints)
+            complaints.append(bad.at(some[0].source))
+            continue
+        rows += good
+        records += [kept[index]] * len(good)
+    return Loaded(rows, complaints if rows else once(complaints), kept=records)
+
+
+def _values(record: Record) -> Fields:
+    """The fields; of CSV, numbers, lists and objects as such."""
+    return want.unspelled(record.fields) if record.spelled else record.fields
 
 
 def once(complaints: list[Complaint]) -> list[Complaint]:
@@ -162,7 +202,7 @@ def once(complaints: list[Complaint]) -> list[Complaint]:
     if len(complaints) < 2 or len({complaint.message for complaint in complaints}) > 1:
         return complaints
     count = sum(complaint.rows for complaint in complaints)
-    return [Complaint(complaints[0].source, f"all {count} rows: {complaints[0].message}", count)]
+    return [replace(complaints[0], message=f"all {count} rows: {complaints[0].message}", rows=count)]
 
 
 def renamed(found: list[Found], map: Mapping[str, str], path: str, any_name: bool = False) -> list[Found]:
@@ -197,11 +237,10 @@ def renamed(found: list[Found], map: Mapping[str, str], path: str, any_name: boo
 
 def _opened(record: Record) -> list[Record] | Complaint:
     """The record as rows in our own fields."""
-    fields = want.unspelled(record.fields) if record.spelled else record.fields
     try:
-        return [Record(record.source, dict(want.present(row))) for row in shapes.opened(fields)]
+        return [Record(record.source, dict(want.present(row))) for row in shapes.opened(_values(record))]
     except Bad as bad:
-        return Complaint(record.source, str(bad))
+        return bad.at(record.source)
 
 
 def _of_one_kind(some: list[Record] | Complaint, wanted: type[Row] | None) -> list[Record] | Complaint:

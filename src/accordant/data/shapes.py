@@ -20,6 +20,9 @@ from accordant.data.files import shown
 
 Opened: TypeAlias = "list[dict[str, Any]]"
 
+_ASKED = ("prompt", "messages", "labeler")
+_JUDGED = ("margin", "weight", "tie", "labeler")
+_INSTRUCTED = ("system", "history")
 _SPEAKERS = {
     "human": "user", "user": "user", "prompter": "user",
     "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant",
@@ -29,15 +32,23 @@ _SPEAKERS = {
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`needs`: the fields that are all there and not null, `*.x` standing for any field that ends so."""
+    """`needs`: the fields that are all there and not null, `*.x` standing for any field that ends so.
+
+    `reads`: the other fields that `opened` may read or hand on to the row.
+    """
 
     name: str
     needs: tuple[str, ...]
     becomes: str
     opened: Callable[[Fields], Opened]
+    reads: tuple[str, ...] = ()
 
     def fits(self, fields: Fields) -> bool:
         return all(self._has(fields, need) for need in self.needs)
+
+    def knows(self, name: str) -> bool:
+        """Whether a field of this name says something here."""
+        return any(name.endswith(known[1:]) if known.startswith("*") else name == known for known in self.needs + self.reads)
 
     @staticmethod
     def _has(fields: Fields, need: str) -> bool:
@@ -48,10 +59,13 @@ class Shape:
 
 def opened(fields: Fields) -> list[Fields]:
     """The record in our own fields, one row for each judgement in it. `Bad`: it is a faulty one of a known shape."""
-    for shape in SHAPES:
-        if shape.fits(fields):
-            return list(shape.opened(fields))
-    return [fields]
+    shape = shape_of(fields)
+    return list(shape.opened(fields)) if shape else [fields]
+
+
+def shape_of(fields: Fields) -> Shape | None:
+    """The shape that the record is of; None where it has our own fields, or none that are known."""
+    return next((shape for shape in SHAPES if shape.fits(fields)), None)
 
 
 # --- ShareGPT --------------------------------------------------------------------------------------------------------
@@ -108,7 +122,7 @@ def _sharegpt(fields: Fields) -> Opened:
 
 def _sharegpt_pair(fields: Fields) -> Opened:
     pair = {"prompt": _turns(fields, "conversations")} | {name: _answer(fields, name) for name in ("chosen", "rejected")}
-    return [_kept(fields, "margin", "weight", "tie", "labeler") | pair]
+    return [_kept(fields, *_JUDGED) | pair]
 
 
 def _judged_turns(fields: Fields) -> Opened:
@@ -145,12 +159,12 @@ def _alpaca(fields: Fields) -> Opened:
 
 def _alpaca_thumb(fields: Fields) -> Opened:
     tag = "kto_tag" if fields.get("kto_tag") is not None else "label"
-    return [_alpaca(fields)[0] | {"up": want.flag(fields, tag, default=None)}]
+    return [_kept(fields, "labeler") | _alpaca(fields)[0] | {"up": want.flag(fields, tag, default=None)}]
 
 
 def _alpaca_pair(fields: Fields) -> Opened:
     pair = {"prompt": instruction(fields, "input")} | {name: _answer(fields, name) for name in ("chosen", "rejected")}
-    return [_kept(fields, "margin", "weight", "tie", "labeler") | pair]
+    return [_kept(fields, *_JUDGED) | pair]
 
 
 def _dolly(fields: Fields) -> Opened:
@@ -176,7 +190,7 @@ def _scored_pair(chosen: str, rejected: str) -> Callable[[Fields], Opened]:
 def _scored_list(answers: str) -> Callable[[Fields], Opened]:
     def opened(fields: Fields) -> Opened:
         return [
-            _kept(fields, "prompt", "messages", "labeler") | {"completion": answer, "scores": {"score": score}}
+            _kept(fields, *_ASKED) | {"completion": answer, "scores": {"score": score}}
             for answer, score in scored(fields, answers)
         ]
 
@@ -203,24 +217,26 @@ def _kept(fields: Fields, *names: str) -> dict[str, Any]:
     return {name: fields[name] for name in names if name in fields}
 
 
+_BESIDE = ("*.responses.users", "*.responses.status", "*.suggestion", "*.suggestion.agent", "*.responses")
+
 SHAPES: tuple[Shape, ...] = (
-    Shape("Argilla record", ("fields", "responses"), "Rating or Ranking", argilla.record),
-    Shape("Argilla record", ("fields", "suggestions"), "Rating or Ranking", argilla.record),
-    Shape("Argilla columns", ("*.responses",), "Rating or Ranking", argilla.columns),
-    Shape("Argilla columns", ("*.suggestion",), "Rating or Ranking", argilla.columns),
-    Shape("ShareGPT pair", ("conversations", "chosen", "rejected"), "Pair", _sharegpt_pair),
-    Shape("ShareGPT thumb", ("conversations", "kto_tag"), "Thumb", _judged_turns),
-    Shape("ShareGPT thumb", ("conversations", "label"), "Thumb", _judged_turns),
-    Shape("ShareGPT thumb", ("messages", "kto_tag"), "Thumb", _judged_turns),
-    Shape("messages with a label", ("messages", "label"), "Thumb", _judged_turns),
-    Shape("ShareGPT", ("conversations",), "Chat", _sharegpt),
-    Shape("unpaired preference", ("prompt", "completion", "label"), "Thumb", _judged),
-    Shape("Alpaca pair", ("instruction", "chosen", "rejected"), "Pair", _alpaca_pair),
-    Shape("Alpaca thumb", ("instruction", "output", "kto_tag"), "Thumb", _alpaca_thumb),
-    Shape("Alpaca", ("instruction", "output"), "Chat", _alpaca),
-    Shape("Dolly", ("instruction", "response"), "Chat", _dolly),
+    Shape("Argilla record", ("fields", "responses"), "Rating or Ranking", argilla.record, ("suggestions",)),
+    Shape("Argilla record", ("fields", "suggestions"), "Rating or Ranking", argilla.record, ("responses",)),
+    Shape("Argilla columns", ("*.responses",), "Rating or Ranking", argilla.columns, _BESIDE + argilla.TEXTS),
+    Shape("Argilla columns", ("*.suggestion",), "Rating or Ranking", argilla.columns, _BESIDE + argilla.TEXTS),
+    Shape("ShareGPT pair", ("conversations", "chosen", "rejected"), "Pair", _sharegpt_pair, ("system", *_JUDGED)),
+    Shape("ShareGPT thumb", ("conversations", "kto_tag"), "Thumb", _judged_turns, ("system", "labeler")),
+    Shape("ShareGPT thumb", ("conversations", "label"), "Thumb", _judged_turns, ("system", "labeler")),
+    Shape("ShareGPT thumb", ("messages", "kto_tag"), "Thumb", _judged_turns, ("system", "labeler")),
+    Shape("messages with a label", ("messages", "label"), "Thumb", _judged_turns, ("system", "labeler")),
+    Shape("ShareGPT", ("conversations",), "Chat", _sharegpt, ("system",)),
+    Shape("unpaired preference", ("prompt", "completion", "label"), "Thumb", _judged, ("labeler",)),
+    Shape("Alpaca pair", ("instruction", "chosen", "rejected"), "Pair", _alpaca_pair, ("input", *_INSTRUCTED, *_JUDGED)),
+    Shape("Alpaca thumb", ("instruction", "output", "kto_tag"), "Thumb", _alpaca_thumb, ("input", *_INSTRUCTED, "labeler")),
+    Shape("Alpaca", ("instruction", "output"), "Chat", _alpaca, ("input", *_INSTRUCTED)),
+    Shape("Dolly", ("instruction", "response"), "Chat", _dolly, ("context", *_INSTRUCTED)),
     *(
-        Shape("scored pair", ("chosen", "rejected", better, worse), "Pair", _scored_pair(better, worse))
+        Shape("scored pair", ("chosen", "rejected", better, worse), "Pair", _scored_pair(better, worse), ("prompt", *_JUDGED))
         for better, worse in (
             ("score_chosen", "score_rejected"),
             ("chosen_score", "rejected_score"),
@@ -228,9 +244,9 @@ SHAPES: tuple[Shape, ...] = (
             ("chosen_rating", "rejected_rating"),
         )
     ),
-    Shape("scored answers", ("responses", "scores"), "Rating", _scored_list("responses")),
-    Shape("scored answers", ("completions", "scores"), "Rating", _scored_list("completions")),
-    Shape("scored answers", ("prompt", "responses"), "Rating", _scored_list("responses")),
+    Shape("scored answers", ("responses", "scores"), "Rating", _scored_list("responses"), _ASKED),
+    Shape("scored answers", ("completions", "scores"), "Rating", _scored_list("completions"), _ASKED),
+    Shape("scored answers", ("prompt", "responses"), "Rating", _scored_list("responses"), _ASKED),
 )
 
 FIELDS = frozenset(need for shape in SHAPES for need in shape.needs if not need.startswith("*")) | {

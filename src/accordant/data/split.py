@@ -13,7 +13,7 @@ import hashlib
 import json
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
@@ -24,7 +24,9 @@ RowT = TypeVar("RowT", bound=Row)
 REST = "train"
 
 
-def split(rows: Sequence[RowT], sizes: Mapping[str, int | float], seed: int) -> dict[str, list[RowT]]:
+def split(
+    rows: Sequence[RowT], sizes: Mapping[str, int | float], seed: int, together: Sequence[Hashable] = ()
+) -> dict[str, list[RowT]]:
     """Cut the rows by prompt into the named splits, and "train" with the rest; each keeps the rows' order.
 
     Args:
@@ -32,11 +34,15 @@ def split(rows: Sequence[RowT], sizes: Mapping[str, int | float], seed: int) -> 
         sizes: per split a number of distinct prompts (int), or a share of them (float, 0 < share < 1, rounded).
             With one row per prompt these are numbers of rows.
         seed: another seed, another split.
+        together: for each row a word; rows of one word go into one part, as if their prompts were one.
 
     Raises:
         UserError: a size is out of range, or the sizes leave no prompt for "train".
     """
-    line = sorted({key(row) for row in rows}, key=lambda text: hashlib.sha256(f"{seed}:{text}".encode()).digest())
+    keys = [key(row) for row in rows]
+    if together:
+        keys = _joined(keys, together)
+    line = sorted(set(keys), key=lambda text: hashlib.sha256(f"{seed}:{text}".encode()).digest())
     counts = {name: _count(name, size, len(line)) for name, size in sizes.items()}
     if sum(counts.values()) >= len(line):
         raise UserError(
@@ -48,9 +54,26 @@ def split(rows: Sequence[RowT], sizes: Mapping[str, int | float], seed: int) -> 
         home |= dict.fromkeys(line[start : start + count], name)
         start += count
     parts: dict[str, list[RowT]] = {name: [] for name in (*counts, REST)}
-    for row in rows:
-        parts[home.get(key(row), REST)].append(row)
+    for row, text in zip(rows, keys, strict=True):
+        parts[home.get(text, REST)].append(row)
     return parts
+
+
+def _joined(keys: Sequence[str], together: Sequence[Hashable]) -> list[str]:
+    """For each row the first of all keys that hang together with its own, by rows of one word."""
+    above: dict[str, str] = {}
+
+    def top(text: str) -> str:
+        while (higher := above.get(text, text)) != text:
+            above[text] = above.get(higher, higher)  # halves the way for the next
+            text = higher
+        return text
+
+    first: dict[Hashable, str] = {}
+    for text, word in zip(keys, together, strict=True):
+        one, other = sorted((top(text), top(first.setdefault(word, text))))
+        above[other] = one
+    return [top(text) for text in keys]
 
 
 def _count(name: str, size: int | float, total: int) -> int:

@@ -193,7 +193,11 @@ def _adapted(
 
 
 def _check_folder(path: str, weights: bool = False) -> None:
-    """A path that looks local must be a folder with a checkpoint in it; anything else is a hub name."""
+    """A path that looks local must be a folder with a checkpoint in it; anything else is a hub name.
+
+    It looks local where it is not owner/name, and where `owner` is a folder here: then only what has been fetched from the hub
+    before is taken, since a misspelt folder would end in a minute of vain attempts to reach it.
+    """
     folder = Path(path)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -201,12 +205,25 @@ def _check_folder(path: str, weights: bool = False) -> None:
         if weights and not any((folder / name).is_file() for name in WEIGHTS):
             raise UserError(f"{path} holds no weights: none of {', '.join(WEIGHTS)} is there")
         return
-    if folder.is_absolute() or path.startswith((".", "~")) or path.count("/") > 1 or folder.parent.is_dir():
-        beside = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
-        close = difflib.get_close_matches(folder.name, beside, n=1, cutoff=0.5)
-        hint = f"; did you mean {folder.parent / close[0]}?" if close else ""
-        if path.count("/") != 1 or path.startswith((".", "/", "~")):
-            raise UserError(f"no checkpoint folder {path}{hint}")
+    owned = path.count("/") == 1 and not path.startswith((".", "/", "~"))
+    if owned and (not folder.parent.is_dir() or _fetched(path)):
+        return
+    beside = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
+    close = difflib.get_close_matches(folder.name, beside, n=1, cutoff=0.5)
+    hint = f"; did you mean {folder.parent / close[0]}?" if close else ""
+    hub = f"; {folder.parent} is a folder here: if the hub's {path} is meant, fetch it first with hf download {path}"
+    raise UserError(f"no checkpoint folder {path}{hint}{hub if owned else ''}")
+
+
+def _fetched(name: str) -> bool:
+    """Whether the hub's cache holds a model of this name."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return isinstance(try_to_load_from_cache(name, "config.json"), str)
+    except HFValidationError:  # no name that the hub could have
+        return False
 
 
 def _pretrained(auto: Any, cfg: ModelConfig, what: str, **options: Any) -> Any:
@@ -228,7 +245,8 @@ def _loaded(path: str, build: Any, what: str) -> Any:
         return build()
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError, UnpicklingError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise UserError(f"no {what} could be loaded from {path}: {reason}") from error
+        either = "" if Path(path).is_dir() else f" (there is no folder {path}, so it was looked for on the hub)"
+        raise UserError(f"no {what} could be loaded from {path}{either}: {reason}") from error
 
 
 def _check_whole(path: str, report: Mapping[str, Any], fresh_around: str = "") -> None:

@@ -7,6 +7,7 @@ packed row exactly what it would see in a row of its own. Models differ (sliding
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -82,14 +83,21 @@ def first_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     `first_fit([5, 2, 3, 4], 6) == [[0], [3, 1], [2]]`. At most 11/9 of the rows that the best packing needs, and one (Johnson
     1973). An item longer than `capacity` gets a row of its own.
     """
+    size = 1 << max(0, len(lengths) - 1).bit_length()
+    # room[size + r] is what row r has left, and room[k] the most that one of the rows below node k has. In a row that is not
+    # begun there is room for everything, so that the first that fits always exists: n log n steps in all.
+    room: list[float] = [math.inf] * (2 * size)
     rows: list[list[int]] = []
-    used: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        fits = next((row for row, tokens in enumerate(used) if tokens + lengths[i] <= capacity), None)
-        if fits is None:
+        node = 1
+        while node < size:
+            node = 2 * node if room[2 * node] >= lengths[i] else 2 * node + 1
+        if node - size == len(rows):
             rows.append([])
-            used.append(0)
-            fits = len(rows) - 1
-        rows[fits].append(i)
-        used[fits] += lengths[i]
+            room[node] = capacity
+        rows[node - size].append(i)
+        room[node] -= lengths[i]
+        while node > 1:
+            node //= 2
+            room[node] = max(room[2 * node], room[2 * node + 1])
     return rows

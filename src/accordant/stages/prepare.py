@@ -43,7 +43,9 @@ def run(cfg: PrepareConfig, folder: StageFolder, algo: ModuleType | None, name: 
         raise UserError(f"splits.{taken[0]}: the result of prepare says something else under this name; choose another")
     found = sources.check(cfg.source, cfg.path, map=cfg.map, style=cfg.style, **cfg.options)
     dropped = found.complaints if cfg.on_bad == "drop" and found.rows else ()
-    rows = all_good(cfg.path, list(found.rows), () if dropped else found.complaints)
+    rows = all_good(cfg.path, list(found.rows), () if dropped else found.complaints, found.records)
+    if cfg.licence and all(origin.licence != UNKNOWN for origin in sources.origins(cfg.source, cfg.path, len(rows))):
+        raise UserError(f"licence={cfg.licence} changes nothing: that of {cfg.path} is known; leave it out")
     parts = split(rows, cfg.splits, cfg.seed) if cfg.splits else {"train": rows}
     twice = duplicates(rows)
     bad = sum(complaint.rows for complaint in dropped)

@@ -16,12 +16,14 @@ from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
 
-from accordant.data.files import Record, records
-from accordant.data.rows import read
+from accordant.data.loaded import Loaded
+from accordant.data.output import as_line
+from accordant.data.reading import came
+from accordant.data.rows import all_good, check
 from accordant.data.template import LongRows
 from accordant.stages.folder import plain
 from accordant.stages.reader import Reader
-from accordant.types import Pair, Ranking, Row, Source, UserError
+from accordant.types import Pair, Ranking, Row, UserError
 
 Watch: TypeAlias = "Callable[[str, int], AbstractContextManager[Callable[[int], None]]]"
 Score: TypeAlias = "float | None"
@@ -37,12 +39,14 @@ class Scorer:
         raw: a reward model's score as it stands; else (score - mean) / sd with the constants of its training.
 
     Raises:
-        UserError: there is no such output; or there are several classes and none is named.
+        UserError: there is no such output; there are several classes and none is named; or `raw` changes nothing.
     """
 
     def __init__(self, reader: Reader, output: str | None, raw: bool) -> None:
         self.reader, self.output = reader, output
-        self.normalise = reader.is_reward_model and not raw
+        if raw and not reader.is_reward_model:
+            raise UserError(f"{reader.path} is a classifier, whose scores are its own numbers anyway; leave --raw out")
+        self.normalise = not raw and reader.is_reward_model
         if output is not None:
             reader.column(output)
         elif len(reader.names) > 1 and not reader.is_reward_model:
@@ -73,7 +77,8 @@ def score_file(
         UserError: rows are bad or say nothing to score; a field is called as a score would be; a row is too long and `on_long`
             is "error".
     """
-    rows: list[Row] = read(path)
+    found = check(path)
+    rows = all_good(path, list(found.rows), found.complaints)
     tokens = [scorer.reader.encode(row) for row in rows]
     fits = [[scorer.reader.fits(text) for text in texts] for texts in tokens]
     lengths = [max(len(text.ids) for text in texts) for texts in tokens]
@@ -89,15 +94,15 @@ def score_file(
     if flat:
         with watch("scoring", len(flat)) as done:
             scores, each = scorer(scorer.reader.logits(flat, tokens_per_microbatch, done))
-    found = iter(zip(scores, each, strict=True))
+    scored = iter(zip(scores, each, strict=True))
     new: list[dict[str, Any]] = []
     for row, ok in zip(rows, fits, strict=True):
-        numbers = [next(found) if here else (None, None) for here in ok]
+        numbers = [next(scored) if here else (None, None) for here in ok]
         fields = _named(row, [_finite(number) for number, _ in numbers], name)
         if scorer.attributes:
             fields |= {f"{key}_by_attribute": value for key, value in _by_attribute(row, numbers, name).items()}
         new.append(fields)
-    return _joined(path, [row.source for row in rows], new), long
+    return _joined(found, new), long
 
 
 def _named(row: Row, numbers: Sequence[Any], name: str) -> dict[str, Any]:
@@ -122,27 +127,19 @@ def _finite(number: Score) -> Score:
     return number if number is not None and math.isfinite(number) else None
 
 
-def _joined(path: str, sources: Sequence[Source], new: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _joined(found: Loaded, new: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The file's own records, each with its new fields; lists of them where it holds several rows."""
-    held = [record for record in records(path) if isinstance(record, Record)]  # `read` has refused complaints
-    if len(held) == len(new):
-        owned = [[fields] for fields in new]
-    else:
-        by_place: dict[Source, list[dict[str, Any]]] = {record.source: [] for record in held}
-        if len(by_place) < len(held):
-            raise UserError(
-                f"{path}: records of several rows each share a line, so their scores cannot be told apart; write .jsonl"
-            )
-        for source, fields in zip(sources, new, strict=True):
-            by_place[source].append(fields)
-        owned = list(by_place.values())
+    owned: dict[int, list[dict[str, Any]]] = {}
+    for record, fields in zip(found.kept, new, strict=True):
+        owned.setdefault(id(record.fields), []).append(fields)
     joined = []
-    for record, several in zip(held, owned, strict=True):
-        fields = several[0] if len(several) == 1 else {key: [one[key] for one in several] for key in (several or [{}])[0]}
+    for row, own in came(found, found.rows):
+        several = owned.pop(id(own))
+        fields = several[0] if len(several) == 1 else {key: [one[key] for one in several] for key in several[0]}
         for key in fields:
-            if key in record.fields:
-                raise UserError(f"{record.source}: the rows have a field {key!r} already; name the new one with --as")
-        joined.append({**record.fields, **fields})
+            if key in own:
+                raise UserError(f"{row.source}: the rows have a field {key!r} already; name the new one with --as")
+        joined.append({**own, **fields})
     return joined
 
 
@@ -170,8 +167,8 @@ def check_format(path: Path) -> None:
 
 
 def as_json(row: dict[str, Any]) -> str:
-    """One line of JSON; what JSON cannot say, such as a date, is written as text."""
-    return json.dumps(plain(row), ensure_ascii=False, default=str)
+    """One line of JSON; what JSON cannot say becomes text, as dates do, or null, as numbers that are none."""
+    return as_line(plain(row))
 
 
 def _write_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:

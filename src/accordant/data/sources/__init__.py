@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from accordant.data import origin as origin_files
+from accordant.data.loaded import Loaded
 from accordant.data.origin import UNKNOWN, Origin
 from accordant.data.rows import all_good
 from accordant.data.sources import (
@@ -28,7 +29,7 @@ from accordant.data.sources import (
     shp,
     text,
 )
-from accordant.data.sources.loaded import Loaded, nearest
+from accordant.data.sources.loaded import nearest
 from accordant.data.transcript import as_transcript
 from accordant.types import Row, UserError
 
@@ -108,7 +109,7 @@ def load(
         raise UserError(f"on_bad is {on_bad!r}; it must be 'error' or 'drop'")
     found = check(name, path, map=map, style=style, **options)
     complaints = [] if on_bad == "drop" and found.rows else found.complaints
-    return all_good(path, list(found.rows), complaints)
+    return all_good(path, list(found.rows), complaints, found.records)
 
 
 def check(
@@ -135,4 +136,4 @@ def check(
     found = SOURCES[name].load(path, **options, **({"map": map} if map else {}))
     if style == "messages":
         return found
-    return Loaded([as_transcript(row) for row in found.rows], found.complaints, found.notes)
+    return replace(found, rows=[as_transcript(row) for row in found.rows])

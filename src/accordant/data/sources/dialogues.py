@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from accordant.data import fields as want
 from accordant.data import rows
 from accordant.data.fields import Bad, Fields
-from accordant.data.files import Complaint, shown
-from accordant.data.sources.loaded import Loaded, Map, one_of, passed_over, user
+from accordant.data.files import shown
+from accordant.data.loaded import Loaded
+from accordant.data.sources.loaded import Map, one_of, passed_over, user
 from accordant.types import Chat, Ranking, Rating
 
 _SUMMARY = re.compile(r"summary\d*")
@@ -34,9 +36,9 @@ def dialogsum(path: str | Path, *, instruction: str = "Summarise this dialogue."
     def convert(fields: Fields) -> Iterator[dict[str, Any]]:
         asked = "\n\n".join(part for part in (instruction, want.text(fields, "dialogue")) if part)
         names = sorted(name for name in fields if _SUMMARY.fullmatch(name)) or ["summary"]
-        yield from ({"prompt": user(asked), "completion": want.text(fields, name)} for name in names)
+        yield from ({"prompt": user(asked), "completion": want.answer_text(fields, name)} for name in names)
 
-    return Loaded(*rows.convert(path, convert, Chat, map, needs=("dialogue",)))
+    return rows.convert(path, convert, Chat, map, needs=("dialogue",), reads=_SUMMARY.pattern)
 
 
 def fed(path: str | Path, *, level: str = "both", by: str = "mean", map: Map = None) -> Loaded:
@@ -67,7 +69,7 @@ def fed(path: str | Path, *, level: str = "both", by: str = "mean", map: Map = N
             return
         turns = _lines(want.text(fields, "context"))
         if of_turn:
-            answer = _lines(want.text(fields, "response"))
+            answer = _lines(want.answer_text(fields, "response"))
             completion = "\n".join(turn["content"] for turn in answer)
         else:
             last = max((i for i, turn in enumerate(turns) if turn["role"] == "assistant"), default=0)
@@ -80,9 +82,9 @@ def fed(path: str | Path, *, level: str = "both", by: str = "mean", map: Map = N
         for labeler, scores in _by_labeler(ratings) if by == "labeler" else [_means(ratings)]:
             yield {"prompt": turns, "completion": completion, "scores": scores, "labeler": labeler}
 
-    found, complaints = rows.convert(path, convert, Rating, map, needs=("context", "annotations"))
+    found = rows.convert(path, convert, Rating, map, needs=("context", "annotations"), reads="response")
     notes = passed_over(others, f"items are not of the level {level!r} and are left out")
-    return Loaded(found, complaints, notes + passed_over(missing, 'single ratings are "N/A" and are taken as missing'))
+    return replace(found, notes=notes + passed_over(missing, 'single ratings are "N/A" and are taken as missing'))
 
 
 def _lines(dialogue: str) -> list[dict[str, str]]:
@@ -155,19 +157,21 @@ def usr(path: str | Path, *, what: str = "ratings", by: str = "overall", facts: 
         ]
         if facts and want.text(fields, "context").strip() != "_nofact":
             turns.insert(0, {"role": "system", "content": want.text(fields, "context").strip()})
-        answer = want.text(fields, "system_output").strip()
+        answer = want.answer_text(fields, "system_output").strip()
         if what == "rankings" and by not in want.scores(fields, "scores"):
             raise Bad(f"`scores.{by}` is missing; the attributes are {sorted(want.scores(fields, 'scores'))}")
         yield {"prompt": turns, "completion": answer, "scores": fields.get("scores"), "labeler": "mean of 3"}
 
-    found, complaints = rows.convert(path, convert, Rating, map, needs=("source", "system_output", "scores"))
-    return _ranked(found, by, complaints) if what == "rankings" else Loaded(found, complaints)
+    reads = "context" if facts else ""
+    found = rows.convert(path, convert, Rating, map, needs=("source", "system_output", "scores"), reads=reads)
+    return _ranked(found, by) if what == "rankings" else found
 
 
-def _ranked(ratings: Sequence[Rating], by: str, complaints: Sequence[Complaint]) -> Loaded:
+def _ranked(found: Loaded, by: str) -> Loaded:
     """One ranking for each prompt and labeler, by an attribute, higher first."""
     same: dict[tuple[Any, str], list[Rating]] = {}
-    for row in ratings:
+    for row in found.rows:
+        assert isinstance(row, Rating)
         same.setdefault((row.prompt, row.labeler), []).append(row)
     rankings: list[Ranking] = []
     for (prompt, labeler), group in same.items():
@@ -178,4 +182,6 @@ def _ranked(ratings: Sequence[Rating], by: str, complaints: Sequence[Complaint])
         completions = tuple(row.completion for row in group)
         rankings.append(Ranking(prompt, completions, groups, labeler=labeler, source=group[0].source))
     alone = sum(len(group) == 1 for group in same.values())
-    return Loaded(rankings, complaints, passed_over(alone, "answers are the only ones to their context and cannot be ranked"))
+    return Loaded(
+        rankings, found.complaints, passed_over(alone, "answers are the only ones to their context and cannot be ranked")
+    )

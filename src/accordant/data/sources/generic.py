@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from accordant.data import rows, shapes
 from accordant.data.fields import Bad, Fields
 from accordant.data.kinds import PARSERS
-from accordant.data.sources.loaded import Loaded, Map, nearest, one_of, passed_over
+from accordant.data.loaded import Loaded
+from accordant.data.sources.loaded import Map, nearest, one_of, passed_over
 from accordant.types import Pair, Rating, Row, Thumb, UserError
 
 
@@ -27,7 +29,7 @@ def file(path: str | Path, *, kind: str = "", map: Map = None) -> Loaded:
     kinds: dict[str, type[Row]] = {of.__name__.lower(): of for of in PARSERS}
     if kind and kind not in kinds:
         raise UserError(f"there is no kind of row {kind!r}; {nearest(kind, list(kinds))}")
-    return Loaded(*rows.check(path, kinds.get(kind), map))
+    return rows.check(path, kinds.get(kind), map)
 
 
 def thumbs(path: str | Path, *, map: Map = None) -> Loaded:
@@ -35,7 +37,7 @@ def thumbs(path: str | Path, *, map: Map = None) -> Loaded:
 
     Example row: `Thumb("2+2=", "4", up=True)`. Licence: the file's own.
     """
-    return Loaded(*rows.check(path, Thumb, map))
+    return rows.check(path, Thumb, map)
 
 
 def scored(path: str | Path, *, what: str = "ratings", min_gap: float = 0.0, map: Map = None) -> Loaded:
@@ -71,5 +73,6 @@ def scored(path: str | Path, *, what: str = "ratings", min_gap: float = 0.0, map
             else:
                 close += 1
 
-    found, complaints = rows.convert(path, convert, Rating if what == "ratings" else Pair, map)
-    return Loaded(found, complaints, passed_over(close, "pairs of answers have equal or too close scores and are left out"))
+    reads = "prompt|messages|responses|completions|scores"
+    found = rows.convert(path, convert, Rating if what == "ratings" else Pair, map, reads=reads)
+    return replace(found, notes=passed_over(close, "pairs of answers have equal or too close scores and are left out"))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from accordant.data import fields as want
 from accordant.data import rows
 from accordant.data.fields import Bad, Fields
 from accordant.data.files import shown
-from accordant.data.sources.loaded import Loaded, Map, passed_over
+from accordant.data.loaded import Loaded
+from accordant.data.sources.loaded import Map, passed_over
 from accordant.types import Labelled
 
 _CLASSES = {"0": 1, "1": 1, "2": 0}
@@ -40,19 +41,19 @@ def hate_speech(path: str | Path, *, repeats: bool = False, map: Map = None) -> 
             raise Bad(f"`class` is {shown(fields.get('class'))}; it must be 0 (hate), 1 (offensive) or 2 (neither)")
         yield {"text": want.text(fields, "tweet"), "label": _CLASSES[found]}
 
-    found, complaints = rows.convert(path, convert, Labelled, map, needs=("class", "tweet"))
+    read = rows.convert(path, convert, Labelled, map, needs=("class", "tweet"))
     if repeats:
-        return Loaded(found, complaints)
-    same: dict[str, list[Labelled]] = {}
-    for row in found:
-        same.setdefault(_words(row.text) or row.text, []).append(row)
-    kept = {id(group[0]) for group in same.values() if len({row.label for row in group}) == 1}
-    unsure = sum(len(group) for group in same.values() if id(group[0]) not in kept)
-    left = [row for row in found if id(row) in kept]
-    notes = passed_over(len(found) - len(left) - unsure, "tweets repeat an earlier one and are left out")
-    return Loaded(
-        left, complaints, notes + passed_over(unsure, "tweets are the same but of different classes and are left out")
-    )
+        return read
+    same: dict[str, list[int]] = {}
+    tweets = cast("Sequence[Labelled]", read.rows)
+    for i, row in enumerate(tweets):
+        same.setdefault(_words(row.text) or row.text, []).append(i)
+    sure = [group for group in same.values() if len({tweets[i].label for i in group}) == 1]
+    left = [group[0] for group in sure]
+    unsure = len(tweets) - sum(len(group) for group in sure)
+    notes = passed_over(len(tweets) - len(left) - unsure, "tweets repeat an earlier one and are left out")
+    notes += passed_over(unsure, "tweets are the same but of different classes and are left out")
+    return Loaded([tweets[i] for i in left], read.complaints, notes, [read.kept[i] for i in left])
 
 
 def _words(tweet: str) -> str:

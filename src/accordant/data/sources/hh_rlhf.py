@@ -9,7 +9,8 @@ from typing import Any
 from accordant.data import fields as want
 from accordant.data import rows
 from accordant.data.fields import Bad, Fields
-from accordant.data.sources.loaded import Loaded, Map
+from accordant.data.loaded import Loaded
+from accordant.data.sources.loaded import Map
 from accordant.data.transcript import messages
 from accordant.types import Pair
 
@@ -28,7 +29,7 @@ def hh_rlhf(path: str | Path, *, map: Map = None) -> Loaded:
     """
 
     def convert(fields: Fields) -> Iterator[dict[str, Any]]:
-        transcripts = [want.text(fields, name) for name in ("chosen", "rejected")]
+        transcripts = [want.answer_text(fields, name) for name in ("chosen", "rejected")]
         if any("\n\nAssistant:" not in transcript for transcript in transcripts):
             raise Bad('a transcript has no "\\n\\nAssistant:" turn; give both up to the assistant\'s last answer')
         shared, *answers = want.shared_prefix(*transcripts)
@@ -43,4 +44,4 @@ def hh_rlhf(path: str | Path, *, map: Map = None) -> Loaded:
             raise Bad("the prompt has no Human turn; give the transcript from its beginning")
         yield {"prompt": turns, "chosen": said[0], "rejected": said[1]}
 
-    return Loaded(*rows.convert(path, convert, Pair, map, needs=("chosen", "rejected")))
+    return rows.convert(path, convert, Pair, map, needs=("chosen", "rejected"))

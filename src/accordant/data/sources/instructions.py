@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from accordant.data import fields as want
 from accordant.data import rows
 from accordant.data.fields import Bad, Fields
 from accordant.data.files import shown
+from accordant.data.loaded import Loaded
 from accordant.data.shapes import instruction
-from accordant.data.sources.loaded import Loaded, Map, passed_over
+from accordant.data.sources.loaded import Map, passed_over
 from accordant.types import Chat
 
 
@@ -32,10 +34,10 @@ def dolly(path: str | Path, *, category: str = "", map: Map = None) -> Loaded:
         if category and fields.get("category") != category:
             others += 1
             return
-        yield {"prompt": instruction(fields, "context"), "completion": want.text(fields, "response")}
+        yield {"prompt": instruction(fields, "context"), "completion": want.answer_text(fields, "response")}
 
-    found, complaints = rows.convert(path, convert, Chat, map, needs=("instruction", "response"))
-    return Loaded(found, complaints, passed_over(others, f"rows are not of the category {category!r}"))
+    found = rows.convert(path, convert, Chat, map, needs=("instruction", "response"), reads="context|system|history")
+    return replace(found, notes=passed_over(others, f"rows are not of the category {category!r}"))
 
 
 def alpaca(path: str | Path, *, map: Map = None) -> Loaded:
@@ -45,9 +47,9 @@ def alpaca(path: str | Path, *, map: Map = None) -> Loaded:
     """
 
     def convert(fields: Fields) -> Iterator[dict[str, Any]]:
-        yield {"prompt": instruction(fields, "input"), "completion": want.text(fields, "output")}
+        yield {"prompt": instruction(fields, "input"), "completion": want.answer_text(fields, "output")}
 
-    return Loaded(*rows.convert(path, convert, Chat, map, needs=("instruction", "output")))
+    return rows.convert(path, convert, Chat, map, needs=("instruction", "output"), reads="input|system|history")
 
 
 def self_instruct(path: str | Path, *, map: Map = None) -> Loaded:
@@ -64,6 +66,6 @@ def self_instruct(path: str | Path, *, map: Map = None) -> Loaded:
             if not isinstance(case, dict):
                 raise Bad(f'`instances[{i}]` must be {{"input": ..., "output": ...}}, found {shown(case)}')
             prompt = instruction({**fields, "input": case.get("input")}, "input")
-            yield {"prompt": prompt, "completion": want.text(case, "output")}
+            yield {"prompt": prompt, "completion": want.answer_text(case, "output")}
 
-    return Loaded(*rows.convert(path, convert, Chat, map, needs=("instruction", "instances")))
+    return rows.convert(path, convert, Chat, map, needs=("instruction", "instances"), reads="system|history")

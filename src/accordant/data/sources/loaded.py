@@ -1,25 +1,14 @@
-"""What a source gives back, and what all sources share."""
+"""What all sources share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TypeAlias
 
-from accordant.data.files import Complaint
-from accordant.types import Row, UserError
+from accordant.types import UserError
 
 Map: TypeAlias = "Mapping[str, str] | None"
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """The good rows, a complaint about each bad one, and what was passed over on purpose, with counts."""
-
-    rows: Sequence[Row]
-    complaints: Sequence[Complaint] = ()
-    notes: tuple[str, ...] = ()
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from accordant.data import rows
-from accordant.data.fields import Bad
+from accordant.data.fields import Bad, EmptyAnswer
 from accordant.data.files import Complaint, Record, records, shown
 from accordant.data.kinds import PARSERS
-from accordant.data.sources.loaded import Loaded, one_of
+from accordant.data.loaded import Loaded
+from accordant.data.sources.loaded import one_of
 from accordant.types import Chat, Prompt, Ranking, Rating, Row, Source
 
 _ROLES = {"prompter": "user", "assistant": "assistant"}
@@ -90,7 +91,7 @@ def oasst(
             try:
                 found.append(PARSERS[_KINDS[what]](fields, source))
             except Bad as bad:
-                complaints.append(Complaint(source, str(bad)))
+                complaints.append(bad.at(source))
     unranked = sum(_partly_ranked(node) for node in kept) if what == "rankings" else 0
     unrated = sum(node.role == "assistant" and not _labels(node) for node in kept) if what == "ratings" else 0
     notes = [
@@ -163,7 +164,7 @@ def _forest(path: str | Path) -> tuple[list[_Node], list[Complaint]]:
             else:
                 flat.append(_message(fields, found.source))
         except Bad as bad:
-            complaints.append(Complaint(found.source, str(bad)))
+            complaints.append(bad.at(found.source))
     assembled, orphans = _assembled(flat)
     roots, complaints = roots + assembled, complaints + orphans
     return roots, complaints if roots else rows.once(complaints)
@@ -195,7 +196,8 @@ def _message(value: object, source: Source) -> _Node:
     if rank is not None and (isinstance(rank, bool) or not isinstance(rank, int)):
         raise Bad(f"a message's `rank` must be a whole number or null, found {shown(rank)}")
     if not value["text"].strip():
-        raise Bad("a message's `text` is empty; write it, or delete the message and the replies to it")
+        empty = EmptyAnswer if value["role"] == "assistant" else Bad
+        raise empty("a message's `text` is empty; write it, or delete the message and the replies to it")
     return _Node(value, source)
 
 

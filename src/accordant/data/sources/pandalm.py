@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from accordant.data import rows
-from accordant.data.fields import Bad, Fields
+from accordant.data.fields import Bad, EmptyAnswer, Fields
 from accordant.data.files import shown
 from accordant.data.kinds import PARSERS
-from accordant.data.sources.loaded import Loaded, Map, one_of, user
+from accordant.data.loaded import Loaded
+from accordant.data.sources.loaded import Map, one_of, user
 from accordant.types import Ranking, Source
 
 _ORDERS: dict[str, tuple[tuple[int, ...], ...]] = {"0": ((0, 1),), "1": ((0,), (1,)), "2": ((1,), (0,))}
@@ -44,7 +45,7 @@ def pandalm(path: str | Path, *, empty: str = "name", map: Map = None) -> Loaded
         answers = [_said(fields, f"response{i}") for i in (1, 2)]
         for i, answer in enumerate(answers, start=1):
             if not answer.strip() and empty == "name":
-                raise Bad(f"`response{i}` is empty; leave the item out, or set empty=keep for statistics of agreement")
+                raise EmptyAnswer(f"`response{i}` is empty; leave the item out, or set empty=keep for statistics of agreement")
         for person in people:
             verdict = str(fields[person])
             if verdict not in _ORDERS or isinstance(fields[person], bool):
@@ -52,9 +53,10 @@ def pandalm(path: str | Path, *, empty: str = "name", map: Map = None) -> Loaded
             groups = [list(group) for group in _ORDERS[verdict]]
             yield {"prompt": user(prompt), "completions": answers, "groups": groups, "labeler": person}
 
+    reads = rf"input|{_ANNOTATOR.pattern}"
     if empty == "keep":
-        return Loaded(*rows.convert(path, convert, Ranking, map, parse=_unchecked))
-    return Loaded(*rows.convert(path, convert, Ranking, map, needs=("instruction", "response1", "response2")))
+        return rows.convert(path, convert, Ranking, map, parse=_unchecked, reads=reads + "|instruction|response[12]")
+    return rows.convert(path, convert, Ranking, map, needs=("instruction", "response1", "response2"), reads=reads)
 
 
 def _said(fields: Fields, name: str) -> str:

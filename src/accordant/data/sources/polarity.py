@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 from accordant.data.files import existing
-from accordant.data.sources.loaded import Loaded
+from accordant.data.loaded import Loaded
 from accordant.types import Labelled, Source, UserError
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from accordant.data import fields as want
 from accordant.data import rows
 from accordant.data.fields import Bad, Fields
 from accordant.data.files import shown
-from accordant.data.sources.loaded import Loaded, Map, passed_over, user
+from accordant.data.loaded import Loaded
+from accordant.data.sources.loaded import Map, passed_over, user
 from accordant.types import Pair, UserError
 
 
@@ -45,15 +47,13 @@ def shp(path: str | Path, *, min_ratio: float = 1.0, map: Map = None) -> Loaded:
         prompt = user(want.text(fields, "history"))
         yield {
             "prompt": prompt,
-            "chosen": want.text(fields, better),
-            "rejected": want.text(fields, worse),
+            "chosen": want.answer_text(fields, better),
+            "rejected": want.answer_text(fields, worse),
             "margin": math.log(ratio),
         }
 
-    found, complaints = rows.convert(
-        path, convert, Pair, map, needs=("history", "human_ref_A", "human_ref_B", "labels", "score_ratio")
-    )
-    return Loaded(found, complaints, passed_over(low, f"pairs have a score ratio below {min_ratio:g} and are left out"))
+    found = rows.convert(path, convert, Pair, map, needs=("history", "human_ref_A", "human_ref_B", "labels", "score_ratio"))
+    return replace(found, notes=passed_over(low, f"pairs have a score ratio below {min_ratio:g} and are left out"))
 
 
 def _ratio(fields: Fields) -> float:

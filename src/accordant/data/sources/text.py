@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from accordant.data.files import Complaint, decode, existing, not_utf8
-from accordant.data.sources.loaded import Loaded, passed_over
+from accordant.data.loaded import Loaded
+from accordant.data.sources.loaded import passed_over
 from accordant.types import Document, Prompt, Source, UserError
 
 
