@@ -1,4 +1,4 @@
-"""The command line in processes of its own, which start at once: they are forked from one that has already imported torch.
+"""The command line in processes of its own, which start at once: they are forked from one that has imported all.
 
 `accordant("sft", "data=rows.jsonl")` is the real entry point with real arguments, exit code and output. `die` names a moment
 at which the process gets a real SIGKILL: no handler runs, nothing is flushed.
@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(
-    ["accordant.stages.offline", "accordant.stages.online", "accordant.pipeline.run", "accordant.data.convert"]
-)
+_forks.set_forkserver_preload([
+    "accordant.cli", "accordant.stages.offline", "accordant.stages.online", "accordant.pipeline.run", "accordant.data.convert",
+    "accordant.stages.annotate", "accordant.stages.feedback_files", "accordant.apps.studio.app", "alembic.command",
+    "sqlalchemy.dialects.sqlite", "mako.template",
+])  # fmt: skip
 
 
 @dataclass(frozen=True)

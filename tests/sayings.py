@@ -20,11 +20,15 @@ def say(
     texts = tuple(Completion(number, "abcdefghij"[place], "m") for place, number in enumerate(ids))
     kept: dict[str, Any] = {
         "item_id": item, "prompt_id": item, "task": task, "prompt": f"q{item}", "completions": texts, "payload": payload,
-        "labeler_id": sum(ord(letter) * 256**i for i, letter in enumerate(who)), "labeler": who, "kind": "human", "strata": {},
+        "labeler_id": _number(who), "labeler": who, "kind": "human", "strata": {},
         "display": tuple(ids if display is None else (ids[place] for place in display)), "ms_spent": 20_000, "revision": 1,
-        "surplus": False, "gold": None, "row": None,
+        "surplus": False, "gold": None, "attention": False, "row": None,
     }  # fmt: skip
     return Said(**kept | others)
+
+
+def _number(who: str) -> int:
+    return sum(ord(letter) * 256**i for i, letter in enumerate(who)) % (2**61 - 1)
 
 
 def rank(groups: str, who: str = "ana", item: int = 1, rejected: str = "", **others: Any) -> Said:

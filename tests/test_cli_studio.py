@@ -181,7 +181,7 @@ def test_a_forgotten_password() -> None:
 
 
 def test_a_judge_labels(tmp_path: Path) -> None:
-    accordant("studio", "import", write_rows(tmp_path / "rows.jsonl", [RANK, RANK]), "--project", "p", "--new")
+    accordant("studio", "import", write_rows(tmp_path / "rows.jsonl", [RANK, RANK]), "--project", "p", "--new", "--again")
 
     def prefers_a(body: Any) -> Any:
         first = body["messages"][0]["content"].partition("[Answer A]\n")[2][0]
@@ -221,7 +221,8 @@ def test_a_served_store_can_be_filled_read_and_backed_up_but_not_restored(tmp_pa
     server = start(place, "studio", "--port", "0")
     try:
         assert front_page(place, server) == 200
-        fine(accordant("studio", "import", rows, "--project", "p"), "1 tasks in project p")
+        refused(accordant("studio", "import", rows, "--project", "p"), "1 of 1 items are in the project already")
+        fine(accordant("studio", "import", rows, "--project", "p", "--again"), "1 tasks in project p")
         assert rank_all("feedback.db", "Ana") == 2
         assert accordant("studio", "export", "--project", "p", "--out", "out").code == 0
         assert accordant("studio", "backup", "b.zip").code == 0

@@ -73,6 +73,7 @@ def import_(
     criterion: Annotated[str, typer.Option(help="what to judge by, in rows that do not say")] = "",
     warning: Annotated[str | None, typer.Option(help="what to warn of, in rows that do not say")] = None,
     map: Annotated[list[str] | None, typer.Option("--map", metavar="THEIRS=OURS", help="rename a field; repeat")] = None,
+    again: Annotated[bool, typer.Option("--again", help="also what is in the project already, or twice in the file")] = False,
     new: Annotated[bool, typer.Option("--new", help="make the project first")] = False,
     guidelines: Annotated[Path | None, typer.Option(help="text file with the new project's guidelines")] = None,
     overlap: Annotated[int | None, typer.Option(min=1, help="answers to each item that the new project wants (3)")] = None,
@@ -88,11 +89,13 @@ def import_(
     with _open(context, store, new=new) as opened:
         if new:
             text = "" if guidelines is None else _text(guidelines)
-            work(file, task, criterion=criterion, warning=warning, map=names)  # no project is made for rows that are bad
+            work(
+                file, task, criterion=criterion, warning=warning, map=names, again=again
+            )  # no project is made for rows that are bad
             number = make_project(opened, project, text, overlap=3 if overlap is None else overlap, seed=drawn_seed())
         else:
             number = find_project(opened, project)
-        count = put_in(opened, number, file, task, criterion=criterion, warning=warning, map=names)
+        count = put_in(opened, number, file, task, criterion=criterion, warning=warning, map=names, again=again)
     print(f"{count:,} tasks in project {project}")
 
 

@@ -1,5 +1,5 @@
 """Every test of the store runs on SQLite and on PostgreSQL."""
 
-from stores import clock, place, postgres, store
+from stores import clock, database_of_tables, dialect, file_of_tables, place, postgres, store
 
-__all__ = ["clock", "place", "postgres", "store"]
+__all__ = ["clock", "database_of_tables", "dialect", "file_of_tables", "place", "postgres", "store"]

@@ -8,11 +8,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from accordant.feedback import people, tasks
 from accordant.feedback.assignment import SKIPS_HALT, Task, next_task, save_draft, skip, submit
-from accordant.feedback.schema import answer, assignment, draft, event, item, item_completion
+from accordant.feedback.schema import answer, assignment, draft, event, item, item_completion, labeler
 from accordant.feedback.store import Store
 from accordant.feedback.tasks import Text, Work
 from accordant.types import UserError
@@ -32,6 +32,14 @@ def project(store: Store, n: int = 6, **options: Any) -> int:
 
 def labelers(store: Store, n: int) -> list[int]:
     return [people.join(store, people.invite(store), f"labeler {i}", "long enough").id for i in range(n)]
+
+
+def crowd(store: Store, n: int) -> list[int]:
+    """More labelers than would be worth inviting one by one."""
+    same = {"kind": "human", "role": "labeler", "active": True, "strata": {}, "declines": [], "created": 0}
+    with store.write() as connection:
+        connection.execute(insert(labeler), [{"name": f"labeler {i}", **same} for i in range(n)])
+        return list(connection.scalars(select(labeler.c.id).order_by(labeler.c.id)))
 
 
 def ranked(task: Task) -> dict[str, Any]:
@@ -153,6 +161,29 @@ def test_every_labeler_has_an_own_order_and_it_is_kept(store: Store) -> None:
     assert [tuple(stored[one]) for one in who] == [task.display for task in found if task]
 
 
+def test_a_draft_of_a_change_is_kept_for_the_revision_that_its_page_showed(store: Store) -> None:
+    number, (one,) = project(store), labelers(store, 1)
+    task = next_task(store, number, one)
+    assert task is not None
+    send(store, task, one)
+
+    def drafts() -> list[dict[str, Any]]:
+        with store.read() as connection:
+            return list(connection.scalars(select(draft.c.payload)))
+
+    assert not save_draft(store, task.assignment_id, one, {"n": 0})
+    assert not save_draft(store, task.assignment_id, one, {"n": 2}, 2)
+    assert drafts() == []
+    assert save_draft(store, task.assignment_id, one, {"n": 1}, 1)
+    assert drafts() == [{"n": 1}]
+    send(store, task, one)
+    assert drafts() == []
+    other = next_task(store, number, one)
+    assert other is not None
+    skip(store, other.assignment_id, one, "no")
+    assert not save_draft(store, other.assignment_id, one, {"n": 0})
+
+
 def test_anothers_task_can_neither_be_answered_nor_skipped_nor_drafted(store: Store) -> None:
     number, (one, two) = project(store), labelers(store, 2)
     task = next_task(store, number, one)
@@ -237,7 +268,7 @@ def test_gold_comes_among_the_others_at_its_share_and_needs_no_place(store: Stor
     for one in gold:
         with store.read() as connection:
             ids = list(connection.scalars(select(item_completion.c.completion_id).where(item_completion.c.item_id == one)))
-        tasks.set_gold(store, one, {"groups": [[i] for i in ids], "rejected": []})
+        tasks.set_gold(store, one, {"groups": [[i] for i in ids], "rejected": []}, attention=one % 2 == 0)
     given: dict[int, list[int]] = {one: [] for one in who}
     for one in who:
         for _ in range(30):
@@ -247,6 +278,10 @@ def test_gold_comes_among_the_others_at_its_share_and_needs_no_place(store: Stor
             send(store, task, one)
         assert 1 <= sum(i in gold for i in given[one]) <= 13, "30 draws at one in five"
     assert {states(store)["submitted"]} == {60}
+    with store.read() as connection:
+        for row in connection.execute(select(assignment.c.chosen_by, item.c.id).join(item)):
+            kind = "random" if row.id not in gold else "gold" if row.id % 2 else "attention"
+            assert row.chosen_by == kind
 
 
 def test_a_closed_account_gets_nothing(store: Store) -> None:
@@ -353,7 +388,7 @@ def test_a_random_item_is_any_of_the_open_ones_alike(store: Store, open_items: i
         full = connection.scalars(select(item.c.id).order_by(item.c.id)).all()[open_items:]
         connection.execute(item.update().where(item.c.id.in_(full)).values(halted="not now"))
     chosen: Counter[int] = Counter()
-    for one in labelers(store, 200):
+    for one in crowd(store, 200):
         task = next_task(store, number, one)
         assert task is not None
         chosen[task.item_id] += 1

@@ -49,6 +49,33 @@ def test_a_store_of_the_first_schema_comes_along_with_its_rows(place: str) -> No
         assert connection.scalar(select(schema.secret.c.value)) == KEY
 
 
+def test_gold_of_an_earlier_schema_is_no_attention_check(place: str) -> None:
+    url = place if "://" in place else f"sqlite:///{place}"
+    engine = create_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        for row in (
+            "project (id, name, seed, overlap, lease_ms, gold_share, order_by, random_share, attributes, created) "
+            "VALUES (7, 'kites', 1, 3, 1000, 0.5, 'random', 0.25, '[]', 12)",
+            "prompt (id, project_id, content, kind, source, created) VALUES (5, 7, '\"q\"', 'normal', 'f:1', 1)",
+            "item (id, project_id, prompt_id, task, criterion, priority, gold, created) "
+            "VALUES (9, 7, 5, 'red_team', '', 0, '{\"text\": \"x\"}', 1)",
+        ):
+            connection.execute(text(f"INSERT INTO {row}"))
+    engine.dispose()
+    with Store.open(place) as store, store.write() as connection:
+        assert connection.execute(select(schema.item.c.id, schema.item.c.gold, schema.item.c.attention)).all() == [
+            (9, {"text": "x"}, False)
+        ]
+        connection.execute(schema.item.update().values(attention=True))
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        assert connection.execute(text("SELECT id FROM item")).all() == [(9,)]
+
+
 def test_a_secret_is_in_no_backup_and_hinders_no_restore(store: Store, tmp_path: Path) -> None:
     tasks.make_project(store, "p", "")
     with store.write() as connection:

@@ -122,7 +122,7 @@ def test_items_are_filtered_counted_and_paged(store: Store) -> None:
         tasks.set_priority(store, task.item_id, 9)
         tasks.change(store, number, **(SETTINGS | {"order_by": "priority"}))
     count = {state: overview.items(store, number, state=state).total for state in overview.STATES}
-    assert count == {"gold": 1, "halted": 1, "full": 1, "open": 3}
+    assert count == {"gold": 1, "attention": 0, "halted": 1, "full": 1, "open": 3}
     (full,) = overview.items(store, number, state="full").rows
     assert (full.answers, full.priority, full.state) == (2, 9.0, "full")
     for text, hits in {

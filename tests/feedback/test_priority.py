@@ -8,9 +8,11 @@ import pytest
 from sqlalchemy import select
 
 from accordant.feedback import schema
+from accordant.feedback.answers import said
 from accordant.feedback.assignment import next_task
 from accordant.feedback.priority import by_disagreement, by_uncertainty, chosen
 from accordant.feedback.store import Store
+from accordant.feedback.tally import tally
 from accordant.stats.agreement import NO_OVERLAP
 from accordant.types import UserError
 from desk import Desk
@@ -72,7 +74,8 @@ def test_the_random_share_stands_beside_the_chosen_one(store: Store) -> None:
     desk.say(gold, "Ben", state="skipped", chosen_by="priority")
     desk.person("judge", kind="ai")
     desk.say(hard, "judge", {"up": True}, chosen_by="priority")
-    found = {one.rule: one for one in chosen(store, desk.project)}
+    everything = tally(said(store, desk.project, gold=True, surplus=True, ai=True))
+    found = {one.rule: one for one in chosen(store, desk.project, everything)}
     assert {name: (one.tasks, one.answers) for name, one in found.items()} == {
         "gold": (1, 0), "priority": (3, 2), "random": (5, 5),
     }  # fmt: skip
@@ -81,4 +84,4 @@ def test_the_random_share_stands_beside_the_chosen_one(store: Store) -> None:
     assert (found["gold"].agreement.value, found["gold"].agreement.note) == (None, NO_OVERLAP)
     assert found["random"].agreement.low is not None
     assert found["priority"].agreement.note.startswith("there is one group of items"), "resampled by item"
-    assert chosen(store, Desk(store, name="other").project) == ()
+    assert chosen(store, Desk(store, name="other").project, tally([])) == ()

@@ -15,6 +15,7 @@ from scipy.stats import kendalltau
 
 from accordant.feedback.answers import Said
 from accordant.feedback.quality import STATISTICS, UNSTATED, Agreement, agreement, by_stratum
+from accordant.feedback.tally import tally
 from accordant.stats.agreement import NO_OVERLAP, ONE_VALUE
 from sayings import likert, pair, rank, say, thumb, vet
 
@@ -68,7 +69,7 @@ def test_pairs_by_verdict_and_by_grade() -> None:
         pair("b slightly", "ana", 3), pair("b significantly", "ben", 3), pair("cannot_judge", "cleo", 3),
         pair("a better", "ana", 4),
     ]  # fmt: skip
-    (found,) = agreement(said)
+    (found,) = agreement(tally(said))
     verdicts, grades = [[0, 0, 1], [2, 2, 3], [1, 1]], [[3, 2, -1], [0, 0], [-2, -4]]
     assert (found.task, found.attribute, found.items, found.labelers, found.answers) == ("pair", "", 4, 3, 10)
     assert value_of(found, "raw") == pytest.approx((1 / 3 + 1 / 3 + 1) / 3) == pytest.approx(equal(verdicts))
@@ -85,7 +86,7 @@ def test_pairs_by_verdict_and_by_grade() -> None:
 def test_a_pair_is_counted_by_the_items_order_and_not_by_the_screens() -> None:
     here, there = {"display": (0, 1)}, {"display": (1, 0)}
     said = [pair("a better", "ana", 1, **here), pair("a better", "ben", 1, **there), pair("b better", "ana", 2, **there)]
-    (found,) = agreement([*said, pair("b better", "ben", 2, **here)])
+    (found,) = agreement(tally([*said, pair("b better", "ben", 2, **here)]))
     assert value_of(found, "raw") == value_of(found, "alpha_nominal") == 1
 
 
@@ -96,7 +97,7 @@ def test_rankings_by_their_pairs_and_as_a_whole() -> None:
         rank("d c b a", "ana", 2), rank("d b", "ben", 2, rejected="ac"),
     ]  # fmt: skip
     alone = rank("a b c", "ana", 3)
-    (found,) = agreement([*said, alone])
+    (found,) = agreement(tally([*said, alone]))
     assert {(one.items, one.note) for one in found.estimates.values()} == {
         (2, ""),
         (1, "there is one item: an interval needs at least two"),
@@ -119,7 +120,7 @@ def test_likert_attribute_by_attribute_with_what_is_missing() -> None:
         likert("ana", 1, wit=1, tact=None), likert("ben", 1, wit=2, tact=3), likert("cleo", 1, wit=5, tact=3),
         likert("ana", 2, wit=4, tact=5), likert("ben", 2, wit=4, tact=None), likert("ana", 3, wit=3, tact=1),
     ]  # fmt: skip
-    wit, tact = agreement(said)
+    wit, tact = agreement(tally(said))
     units = [[1, 2, 5], [4, 4]]
     assert (wit.attribute, wit.items, wit.labelers, wit.answers) == ("wit", 3, 3, 6)
     assert value_of(wit, "raw") == 0.5
@@ -130,7 +131,7 @@ def test_likert_attribute_by_attribute_with_what_is_missing() -> None:
 
 
 def test_an_attribute_that_applies_to_nothing_says_so() -> None:
-    found = agreement([likert("ana", 1, wit=1, tact=None), likert("ben", 1, wit=1, tact=None)])[1]
+    found = agreement(tally([likert("ana", 1, wit=1, tact=None), likert("ben", 1, wit=1, tact=None)]))[1]
     assert (found.attribute, found.answers, found.items) == ("tact", 0, 0)
     assert {one.note for one in found.estimates.values()} == {NO_OVERLAP}
 
@@ -141,7 +142,7 @@ def test_an_attribute_that_applies_to_nothing_says_so() -> None:
 def test_thumbs_and_verdicts(make: Callable[[bool, str, int], Said]) -> None:
     votes = [[1, 1, 0], [1, 1, 1], [0, 0, 1]]
     said = [make(bool(up), who, i) for i, item in enumerate(votes, 1) for who, up in zip(PEOPLE, item, strict=False)]
-    (found,) = agreement(said)
+    (found,) = agreement(tally(said))
     assert value_of(found, "raw") == pytest.approx(5 / 9)
     chance = (6 / 9) ** 2 + (3 / 9) ** 2
     assert value_of(found, "fleiss") == pytest.approx((5 / 9 - chance) / (1 - chance))
@@ -152,7 +153,7 @@ def test_thumbs_and_verdicts(make: Callable[[bool, str, int], Said]) -> None:
 @given(st.lists(st.lists(st.sampled_from([1, 2, 3, 4, 5]), min_size=1, max_size=4), min_size=2, max_size=8))
 def test_alpha_and_raw_agreement_are_those_of_the_definition(units: list[list[int]]) -> None:
     said = [likert(who, i, wit=score) for i, unit in enumerate(units, 1) for who, score in zip(PEOPLE, unit, strict=False)]
-    (found,) = agreement(said, resamples=2)
+    (found,) = agreement(tally(said), resamples=2)
     shared = [unit for unit in units if len(unit) > 1]
     if not shared:
         assert {one.note for one in found.estimates.values()} == {NO_OVERLAP}
@@ -168,14 +169,14 @@ def test_alpha_and_raw_agreement_are_those_of_the_definition(units: list[list[in
 def test_an_interval_is_of_items_and_not_of_their_pairs() -> None:
     """One item on which all agree and one on which nobody does: every resample is of whole items, so 0 and 1 come up."""
     said = [rank("a b c d e", "ana", 1), rank("a b c d e", "ben", 1), rank("a b c d e", "ana", 2), rank("e d c b a", "ben", 2)]
-    raw = agreement(said)[0].estimates["raw"]
+    raw = agreement(tally(said))[0].estimates["raw"]
     assert (raw.value, raw.low, raw.high) == (0.5, 0.0, 1.0)
 
 
 def test_the_resamples_are_as_many_as_asked() -> None:
     said = [thumb(i % 3 > 0, who, i) for i in range(1, 30) for who in PEOPLE[:2]]
     said = [replace(one, payload={"up": True}) if one.labeler == "ben" and one.item_id % 5 == 0 else one for one in said]
-    few, many = (agreement(said, resamples=n)[0].estimates["raw"] for n in (2, 2000))
+    few, many = (agreement(tally(said), resamples=n)[0].estimates["raw"] for n in (2, 2000))
     assert few.value == many.value
     assert (few.low, few.high) != (many.low, many.high)
 
@@ -184,7 +185,7 @@ def test_the_resamples_are_as_many_as_asked() -> None:
     "make", [thumb, lambda _, who, item: pair("tie", who, item), lambda _, who, item: rank("abc", who, item)]
 )
 def test_everybody_says_the_same(make: Callable[[bool, str, int], Said]) -> None:
-    (found,) = agreement([make(True, who, item) for item in (1, 2, 3) for who in PEOPLE])
+    (found,) = agreement(tally([make(True, who, item) for item in (1, 2, 3) for who in PEOPLE]))
     assert value_of(found, "raw") == 1
     for name in set(found.estimates) - {"raw", "w", "tau_b"}:
         assert found.estimates[name].value is None
@@ -207,7 +208,7 @@ def test_everybody_says_the_same(make: Callable[[bool, str, int], Said]) -> None
     ],
 )
 def test_where_nobody_can_be_compared_every_statistic_says_why(said: list[Said]) -> None:
-    (found,) = agreement(said)
+    (found,) = agreement(tally(said))
     assert len(found.estimates) >= 3
     for one in found.estimates.values():
         assert (one.value, one.low, one.high, one.note) == (None, None, None, NO_OVERLAP)
@@ -217,14 +218,14 @@ def test_gold_and_written_texts_are_no_part_of_it() -> None:
     gold = [replace(thumb(up, who, 9), gold={"up": True}) for who, up in (("ana", True), ("ben", False))]
     plain = [thumb(True, who, 1) for who in ("ana", "ben")]
     written = [say("demonstration", {"text": who}, who, 2) for who in ("ana", "ben")]
-    (found,) = agreement([*gold, *plain, *written])
+    (found,) = agreement(tally([*gold, *plain, *written]))
     assert (found.task, value_of(found, "raw"), found.items) == ("thumb", 1, 1)
-    assert agreement(gold) == agreement([]) == ()
+    assert agreement(tally(gold)) == agreement(tally([])) == ()
 
 
 def test_tasks_come_in_one_order_and_every_statistic_has_a_name() -> None:
     said = [vet("accept"), thumb(True), likert(wit=2), pair("tie"), rank("a b")]
-    found = agreement(said)
+    found = agreement(tally(said))
     assert [one.task for one in found] == ["rank", "pair", "likert", "thumb", "vet"]
     assert {name for one in found for name in one.estimates} == set(STATISTICS)
 
@@ -239,7 +240,7 @@ def test_agreement_within_and_between_groups() -> None:
     ]
     said.append(replace(thumb(True, "cleo", 3), strata=strata["cleo"]))
     gold = [replace(one, item_id=4, gold={"up": True}) for one in said[:2]]
-    found = {(one.first, one.second): one.share for one in by_stratum([*said, *gold], "language")}
+    found = {(one.first, one.second): one.share for one in by_stratum(tally([*said, *gold]), "language")}
     assert {key: one.value for key, one in found.items()} == {
         ("hr", "hr"): 0.5,  # equal on 1, not on 2
         ("fi", "hr"): 0.25,  # on 1 none of two, on 2 one of two
@@ -247,4 +248,4 @@ def test_agreement_within_and_between_groups() -> None:
         ("hr", UNSTATED): 0.75,  # on 1 both, on 2 one of two
     }
     assert all(one.items == 2 for one in found.values())
-    assert {(one.first, one.second) for one in by_stratum(said, "region")} == {(UNSTATED, UNSTATED)}
+    assert {(one.first, one.second) for one in by_stratum(tally(said), "region")} == {(UNSTATED, UNSTATED)}

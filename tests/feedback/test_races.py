@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import select
 
-from accordant.feedback import assignment, people, tasks
+from accordant.feedback import assignment, people, schema, tasks
 from accordant.feedback.store import Store
 from accordant.feedback.tasks import Text, Work
 from clock import Clock
@@ -82,3 +84,44 @@ def test_one_name_twice_at_once(store: Store, quick_passwords: None) -> None:  #
             return str(error)
 
     assert sorted(map(str, at_once(4, join))) == ["Ana", *["the name 'Ana' is taken: choose another"] * 3]
+
+
+def test_the_places_that_come_free_go_to_surplus_answers_once(store: Store, clock: Clock, who: list[int]) -> None:
+    """Late answers while the leases of others run out, are skipped and are revised: never more than the overlap counts."""
+    project = tasks.make_project(store, "p", "", gold_share=0, overlap=2)
+    for round_ in range(8):
+        (item,) = tasks.add(store, project, [THUMB])
+        late = [assignment.next_task(store, project, one) for one in who[:2]]
+        clock.minutes(24 * 60)
+        held = [assignment.next_task(store, project, one) for one in who[2:4]]
+
+        def send(task: assignment.Task | None, labeler: int) -> object:
+            assert task is not None
+            return assignment.submit(store, task.assignment_id, labeler, {"up": True}, str(uuid.uuid4()), 1)
+
+        for k in (0, 1):
+            send(late[k], who[k])
+        assert states(store, item) == {"surplus": 2, "leased": 2}
+        if round_ % 2:
+            clock.minutes(24 * 60)
+        doing: list[Callable[[], object]] = [
+            lambda late=late: send(late[0], who[0]), lambda late=late: send(late[1], who[1]),  # type: ignore[misc]
+            lambda held=held: assignment.skip(store, held[0].assignment_id, who[2], "x"),  # type: ignore[misc]
+            lambda held=held: send(held[1], who[3]), lambda: assignment.next_task(store, project, who[4]),  # type: ignore[misc]
+        ]  # fmt: skip
+        at_once(len(doing), lambda i, doing=doing: doing[i]())  # type: ignore[misc]
+        found = states(store, item)
+        assert found["submitted"] + found["leased"] <= 2
+        for one in (0, 1):  # a revision finds whatever is free
+            send(late[one], who[one])
+        found = states(store, item)
+        assert found["submitted"] + found["leased"] == 2, found
+        clock.minutes(24 * 60)
+        assert assignment.next_task(store, project, who[5]) is None
+        assert states(store, item)["submitted"] == 2
+
+
+def states(store: Store, item: int) -> Counter[str]:
+    with store.read() as connection:
+        query = select(schema.assignment.c.state).where(schema.assignment.c.item_id == item)
+        return Counter(connection.scalars(query))

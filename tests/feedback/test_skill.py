@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accordant.feedback import tasks
+from accordant.feedback import answers, tasks
 from accordant.feedback.answers import Said
-from accordant.feedback.quality import labelers
+from accordant.feedback.quality import Checked, LabelerQuality, labelers
 from accordant.feedback.skill import CLASSES, discriminations, flags, side_skills
 from accordant.feedback.store import Store
+from accordant.feedback.tally import tally
 from accordant.stats.agreement import NO_OVERLAP
 from accordant.stats.intervals import Undefined
 from desk import Desk
@@ -41,9 +42,17 @@ def by_name(said: list[Said], found: dict[int, Any]) -> dict[str, Any]:
     return {one.labeler: found[one.labeler_id] for one in said if one.labeler_id in found}
 
 
+def flagged(said: list[Said], seconds: dict[tuple[int, int], float]) -> dict[int, Any]:
+    return flags(tally(said), np.array([seconds[one.item_id, one.labeler_id] for one in said]))
+
+
+def of_project(store: Store, project: int, *, ai: bool = False) -> tuple[LabelerQuality, ...]:
+    return labelers(store, project, tally(answers.said(store, project, gold=True, surplus=True, ai=ai)), ai=ai)
+
+
 def test_skill_is_how_often_a_labeler_is_right() -> None:
     said = panel(ana=0.05, ben=0.2, cleo=0.45, dan=0.1, eve=0.1)
-    found = side_skills(said)
+    found = side_skills(tally(said))
     assert not isinstance(found, Undefined)
     named = by_name(said, found)
     for who, error in (("ana", 0.05), ("ben", 0.2), ("cleo", 0.45)):
@@ -62,7 +71,7 @@ def test_a_liking_for_a_side_is_told_from_one_for_an_answer() -> None:
         display = shown(rng, 2)
         said.append(pair(f"{'ab'[display[0]]} better", "left", item, display=display))
         said.append(pair("a better", "a", item, display=display))
-    found = side_skills(said)
+    found = side_skills(tally(said))
     assert not isinstance(found, Undefined)
     named = by_name(said, found)
     assert named["left"].bias > 0.9
@@ -77,8 +86,8 @@ def test_the_same_votes_as_rankings_of_two_give_the_same_skill() -> None:
         replace(one, task="rank", payload={"groups": [[best := one.payload["better"]], list(both - {best})], "rejected": []})
         for one, both in zip(said, ids, strict=True)
     ]
-    assert side_skills(ranked) == side_skills(said)
-    assert discriminations(ranked) == pytest.approx(discriminations(said))
+    assert side_skills(tally(ranked)) == side_skills(tally(said))
+    assert discriminations(tally(ranked)) == pytest.approx(discriminations(tally(said)))
 
 
 def test_gold_says_which_way_is_up_where_most_are_contrary() -> None:
@@ -88,7 +97,7 @@ def test_gold_says_which_way_is_up_where_most_are_contrary() -> None:
         replace(one, gold={"better": ids[one.item_id][one.item_id % 2], "grade": "slightly"}) if one.item_id <= 100 else one
         for one in said
     ]
-    without, with_gold = side_skills(said), side_skills(known)
+    without, with_gold = side_skills(tally(said)), side_skills(tally(known))
     assert not isinstance(without, Undefined)
     assert not isinstance(with_gold, Undefined)
     assert by_name(said, without)["ana"].accuracy < 0.2
@@ -98,11 +107,11 @@ def test_gold_says_which_way_is_up_where_most_are_contrary() -> None:
 
 def test_who_shares_no_item_with_anybody_has_no_skill() -> None:
     said = [*panel(ana=0.1, ben=0.1), *(pair("a better", "alone", item) for item in range(1001, 1050))]
-    found = side_skills(said)
+    found = side_skills(tally(said))
     assert not isinstance(found, Undefined)
-    assert set(by_name(said, found)) == set(by_name(said, discriminations(said))) == {"ana", "ben"}
+    assert set(by_name(said, found)) == set(by_name(said, discriminations(tally(said)))) == {"ana", "ben"}
     on_gold = [replace(one, gold={"better": 10 * one.item_id, "grade": "better"}) for one in said if one.labeler == "alone"]
-    with_gold = side_skills([*said, *(replace(one, item_id=one.item_id + 1000) for one in on_gold)])
+    with_gold = side_skills(tally([*said, *(replace(one, item_id=one.item_id + 1000) for one in on_gold)]))
     assert not isinstance(with_gold, Undefined)
     assert "alone" in by_name(said, with_gold)
 
@@ -111,8 +120,8 @@ def test_both_bad_and_cannot_judge_are_no_votes() -> None:
     said = panel(ana=0.1, ben=0.1)
     more = [pair(verdict, who, item) for item in range(401, 500) for who in ("ana", "ben") for verdict in ["both_bad"]]
     more += [pair("cannot_judge", "ana", item) for item in range(500, 600)]
-    assert side_skills([*said, *more]) == side_skills(said)
-    nothing = side_skills([pair("both_bad"), thumb(True)])
+    assert side_skills(tally([*said, *more])) == side_skills(tally(said))
+    nothing = side_skills(tally([pair("both_bad"), thumb(True)]))
     assert isinstance(nothing, Undefined)
     assert "no pair" in nothing.reason
 
@@ -130,11 +139,11 @@ def test_discrimination_is_low_for_the_careless_and_negative_for_the_contrary() 
             if who in ("ana", "ben", "cleo") and rng.random() < 0.3:
                 order[1], order[2] = order[2], order[1]
             said.append(rank(" ".join(order), who, item))
-    named = by_name(said, discriminations(said))
+    named = by_name(said, discriminations(tally(said)))
     assert min(named[who] for who in ("ana", "ben", "cleo")) > 2
     assert abs(named["careless"]) < 0.5
     assert named["contrary"] < -1
-    assert discriminations([rank("a b", "ana", item) for item in (1, 2)]) == discriminations([]) == {}
+    assert discriminations(tally([rank("a b", "ana", item) for item in (1, 2)])) == discriminations(tally([])) == {}
 
 
 # --- flags -------------------------------------------------------------------------------------------------------------
@@ -166,7 +175,8 @@ def test_each_habit_raises_its_own_flag_and_reading_none() -> None:
     said = habits()
     seconds = {(one.item_id, one.labeler_id): 20.0 + one.item_id % 7 for one in said}
     raised = {
-        who: {name for name, flag in found.items() if flag.raised} for who, found in by_name(said, flags(said, seconds)).items()
+        who: {name for name, flag in found.items() if flag.raised}
+        for who, found in by_name(said, flagged(said, seconds)).items()
     }
     assert raised == {
         "ana": set(), "ben": set(), "first": {"same_position"}, "tied": {"ties"}, "failing": {"rejects"},
@@ -178,7 +188,7 @@ def test_a_labeler_is_compared_with_the_others_alone() -> None:
     """Ten ties of ten: very rare beside somebody who ties nothing, a chance of 2 ^ -10 if their own ties were ordinary, too."""
     said = [pair(verdict, who, item) for item in range(1, 11) for who, verdict in (("tied", "tie"), ("ana", "a better"))]
     seconds = {(one.item_id, one.labeler_id): 20.0 for one in said}
-    found = by_name(said, flags(said, seconds))
+    found = by_name(said, flagged(said, seconds))
     assert found["tied"]["ties"].raised
     assert found["tied"]["ties"].expected == pytest.approx(1 / 12)
 
@@ -191,7 +201,7 @@ def test_too_fast_is_by_kind_of_task() -> None:
     for one in said:
         usual = 3.0 if one.task == "thumb" or one.labeler == "hasty" else 60.0
         seconds[one.item_id, one.labeler_id] = usual * (1 + 0.01 * (one.item_id % 9))
-    found = by_name(said, flags(said, seconds))
+    found = by_name(said, flagged(said, seconds))
     assert [found[who]["too_fast"].raised for who in people] == [False, False, True]
     assert found["hasty"]["too_fast"].n == 40
 
@@ -200,10 +210,10 @@ def test_the_level_of_a_flag_is_shared_among_labelers() -> None:
     """14 of 14 in one place of two is a chance of 2 ^ -13 after looking at both: rare for one labeler, not among a hundred."""
     said = [pair("a better", "first", item) for item in range(1, 15)]
     seconds = {(one.item_id, one.labeler_id): 20.0 for one in said}
-    assert by_name(said, flags(said, seconds))["first"]["same_position"].raised
+    assert by_name(said, flagged(said, seconds))["first"]["same_position"].raised
     crowd = [thumb(True, f"person {n}", 900) for n in range(100)]
     seconds |= {(one.item_id, one.labeler_id): 20.0 for one in crowd}
-    assert not by_name(said, flags([*said, *crowd], seconds))["first"]["same_position"].raised
+    assert not by_name(said, flagged([*said, *crowd], seconds))["first"]["same_position"].raised
 
 
 # --- a labeler's page --------------------------------------------------------------------------------------------------
@@ -229,7 +239,7 @@ def test_a_labelers_work_is_counted(store: Store) -> None:
     elsewhere = Desk(store, name="other")
     elsewhere.people = desk.people
     elsewhere.say(elsewhere.item("thumb", 1), "Dan", {"up": True})
-    ana, ben, cleo = labelers(store, desk.project)
+    ana, ben, cleo = of_project(store, desk.project)
     assert [(one.name, one.kind, one.answers, one.skips) for one in (ana, ben, cleo)] == [
         ("Ana", "human", 4, 0), ("Ben", "human", 3, 1), ("Cleo", "human", 0, 1),
     ]  # fmt: skip
@@ -238,9 +248,9 @@ def test_a_labelers_work_is_counted(store: Store) -> None:
     assert ana.gold.mean == pytest.approx(3 / 4)
     assert (ana.agrees, ben.agrees) == (0.5, 0.5), "gold is no part of it"
     assert cleo.agrees == cleo.side == cleo.discrimination == Undefined(NO_OVERLAP)
-    assert set(ana.flags) == {"too_fast", "same_position", "ties", "rejects", "cannot_judge"}
-    assert cleo.flags == {}
-    with_ai = labelers(store, desk.project, ai=True)
+    assert set(ana.flags) == {"attention", "too_fast", "same_position", "ties", "rejects", "cannot_judge"}
+    assert set(cleo.flags) == {"attention"}
+    with_ai = of_project(store, desk.project, ai=True)
     assert [one.name for one in with_ai] == ["Ana", "Ben", "Cleo", "judge"]
     assert with_ai[-1].kind == "ai"
     assert with_ai[0].agrees == pytest.approx((1 + 0 + 0 + 0 + 0) / 5)
@@ -251,7 +261,55 @@ def test_a_reason_stands_where_skill_cannot_be_told(store: Store) -> None:
     item = desk.item("pair", 2)
     desk.say(item, "Ana", {"tie": True})
     desk.say(item, "Ben", {"tie": True})
-    ana, _ = labelers(store, desk.project)
+    ana, _ = of_project(store, desk.project)
     assert isinstance(ana.side, Undefined)
     assert "all votes are the same" in ana.side.reason
-    assert labelers(store, tasks.make_project(store, "empty", "")) == ()
+    assert of_project(store, tasks.make_project(store, "empty", "")) == ()
+
+
+def test_attention_checks_are_counted_apart_and_are_in_nothing_else(store: Store) -> None:
+    """`reads` passes ten and errs on gold, `sleeps` misses them: that moves the column and the flag, and no weight."""
+    desk = Desk(store)
+    pairs, gold = [desk.item("pair", 2) for _ in range(12)], desk.item("pair", 2)
+    tasks.set_gold(store, gold, desk.pair(gold, "a"))
+    for n, item in enumerate([*pairs, gold]):
+        for who, better in (
+            ("reads", "b" if item == gold else "ab"[n % 2]),
+            ("sleeps", "ab"[n % 2]),
+            ("third", "ab"[n % 3 == 0]),
+        ):
+            desk.say(item, who, desk.pair(item, better))
+    before = {one.name: one for one in of_project(store, desk.project)}
+    for n in range(10):
+        check = desk.item("pair", 2)
+        tasks.set_gold(store, check, desk.pair(check, "a"), attention=True)
+        for who, better in (("reads", "a"), ("sleeps", "b"), ("third", "b" if n == 0 else "a")):
+            desk.say(check, who, desk.pair(check, better), ms=[500], chosen_by="attention", display=(0, 1))
+    after = {one.name: one for one in of_project(store, desk.project)}
+    assert [after[who].attention for who in ("reads", "sleeps", "third")] == [Checked(10, 10), Checked(0, 10), Checked(9, 10)]
+    assert [after[who].flags["attention"].raised for who in ("reads", "sleeps", "third")] == [False, True, False]
+    for who, one in after.items():
+        was = before[who]
+        assert (one.gold, one.gold_right, one.side, one.discrimination) == (
+            was.gold,
+            was.gold_right,
+            was.side,
+            was.discrimination,
+        )
+        assert one.agrees == was.agrees
+        assert one.answers == was.answers + 10
+        assert {name: flag for name, flag in one.flags.items() if name != "attention"} == {
+            name: flag for name, flag in was.flags.items() if name != "attention"
+        }
+    assert before["sleeps"].attention == Checked(0, 0)
+    assert not before["sleeps"].flags["attention"].raised
+
+
+def test_a_check_that_everybody_misses_is_a_bad_check(store: Store) -> None:
+    desk = Desk(store)
+    for _ in range(10):
+        check = desk.item("thumb", 1)
+        tasks.set_gold(store, check, {"up": True}, attention=True)
+        for who in ("Ana", "Ben", "Cleo"):
+            desk.say(check, who, {"up": False})
+    assert not any(one.flags["attention"].raised for one in of_project(store, desk.project))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accordant.feedback.answers import Said
-from accordant.feedback.votes import BOTH_BAD, compared, distance, equal_share, ranking, right, signed_grade, votes
+from accordant.feedback.votes import BOTH_BAD, distance, ranking, right, signed_grade, votes
 from accordant.stats.dawid_skene import FIRST, SECOND, TIE
 from sayings import likert, pair, rank, say, thumb, vet
 
@@ -120,18 +120,6 @@ def test_the_distance_of_rankings_is_one(one: Said, other: Said, third: Said) ->
     assert (there == 0) == (votes(one) == votes(other))
     assert there == distance(other, one)
     assert there <= sum(far for far in detour if far is not None) + 1e-12
-
-
-def test_the_share_of_equal_votes_is_of_what_both_answered() -> None:
-    assert equal_share(votes(rank("a b c")), votes(rank("a c b"))) == pytest.approx(2 / 3)
-    assert equal_share(votes(likert(wit=1, tact=2)), votes(likert(wit=1, tact=None))) == 1
-    assert equal_share(votes(likert(wit=1, tact=None)), votes(likert(wit=None, tact=1))) is None
-
-
-def test_only_answers_to_one_item_are_compared() -> None:
-    said = [thumb(True, "ana", 1), thumb(False, "ben", 1), thumb(True, "cleo", 1), thumb(True, "ana", 2), thumb(True, "ben", 3)]
-    found = [(one.labeler, other.labeler, share) for one, other, share in compared(said)]
-    assert found == [("ana", "ben", 0), ("ana", "cleo", 1), ("ben", "cleo", 0)]
 
 
 @pytest.mark.parametrize(

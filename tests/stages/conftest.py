@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from stores import clock, place, postgres, store
+from stores import clock, database_of_tables, dialect, file_of_tables, place, postgres, store
 from tasks import run_stage
 
-__all__ = ["clock", "place", "postgres", "store", "world"]
+__all__ = ["clock", "database_of_tables", "dialect", "file_of_tables", "place", "postgres", "store", "world"]
 
 
 @pytest.fixture(scope="session")

@@ -191,6 +191,16 @@ def test_the_log_holds_both_orders_and_the_question(store: Store) -> None:
     assert told(store, "judge")[1]["guidelines"] is None
 
 
+@pytest.mark.parametrize(("text", "wanted"), [("Be fair.", False), (" \n", True)])
+def test_guidelines_are_left_out_where_asked_or_where_they_say_nothing(store: Store, text: str, wanted: bool) -> None:
+    number = project(store, Work("pair", "q", ABC[:2]))
+    tasks.revise_guidelines(store, number, text)
+    _, server = judged(store, by_worth, guidelines=wanted)
+    assert server.requests
+    assert not any("[Guidelines]" in body["messages"][0]["content"] for _, body in server.requests)
+    assert told(store, "judge")[0]["guidelines"] is None
+
+
 def test_people_have_all_their_places_and_blind_each_other_still(store: Store) -> None:
     number = project(store, *EVERYTHING[:1])
     ana = people.join(store, people.invite(store), "Ana", "long enough").id
@@ -258,6 +268,16 @@ def test_a_checkpoint_chooses_what_it_finds_more_probable(
         assert one.raw == pytest.approx(expected, abs=1e-5)
         assert one.letter == ("A" if expected > 0.5 else "B")
     assert len({one.letter for one in chosen} | {round(float(one.raw), 6) for one in chosen}) > 2
+
+
+def test_a_checkpoint_that_finds_both_as_probable_prefers_neither(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    folder = tiny_llama(tmp_path / "llama", tokenizer, max_position_embeddings=256)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    torch.nn.init.zeros_(model.get_output_embeddings().weight)
+    model.save_pretrained(folder)
+    with by_checkpoint(ModelConfig(path=str(folder), precision="float32")) as judge:
+        (one,) = judge(["which is better? Answer:"])
+    assert (one.letter, one.raw) == ("C", 0.5)
 
 
 def test_a_checkpoint_labels(store: Store, tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import datasets
 import pytest
-from exported import ABC, EVERYTHING, TURNS, Payload, bare, judge, lines, person, plainly, project
+from exported import ABC, EVERYTHING, TURNS, Payload, bare, judge, lines, person, plainly, project, ranked
+from sqlalchemy import func, select
 
 from accordant.data.rows import read
-from accordant.feedback import people, tasks
+from accordant.feedback import adjudication, people, schema, tasks
 from accordant.feedback.answers import said
 from accordant.feedback.assignment import next_task, submit
 from accordant.feedback.store import Store
@@ -287,3 +288,50 @@ def test_nothing_is_overwritten_and_nothing_half_written(store: Store, tmp_path:
         "deep", "empty", "file",
     ]  # fmt: skip
     assert list((tmp_path / "deep").iterdir()) == []
+
+
+def test_rulings_are_counted_apart_from_answers(store: Store, tmp_path: Path) -> None:
+    number = project(store, Work("thumb", "q", ABC[:1]), Work("thumb", "r", ABC[:1]), Work("thumb", "s", ABC[:1]))
+    ana = person(store, "Ana")
+    judge(store, number, ana, plainly)
+    by = people.join(store, people.invite(store, "admin"), "Root", "long enough").id
+    with store.read() as connection:
+        first = connection.scalar(select(func.min(schema.item.c.id)))
+    adjudication.rule(store, first, by, {"up": False}, "no")
+    adjudication.rule(store, first, by, {"up": True}, "yes, after all")
+    for which, rulings in (("each", 0), ("consensus", 1)):
+        write(store, number, tmp_path / which, How(which=which))  # type: ignore[arg-type]
+        told = json.loads((tmp_path / which / "export.json").read_text())
+        assert (told["answers"], told["rulings"], told["left_out"]) == (3, rulings, {})
+
+
+def test_the_weight_of_a_pair_is_written_for_trl_where_labelers_speak_together(store: Store, tmp_path: Path) -> None:
+    number = project(store, Work("pair", "q", ABC[:2]))
+    for name in ("Ana", "Bo"):
+        judge(store, number, person(store, name), plainly)
+    for which in ("each", "consensus"):
+        write(store, number, tmp_path / which, How(which=which, shape="trl"))  # type: ignore[arg-type]
+    assert ["weight" in row for row in lines(tmp_path / "each/pairs.jsonl")] == [False, False]
+    (row,) = lines(tmp_path / "consensus/pairs.jsonl")
+    assert 0.6 < row["weight"] < 1
+
+
+def test_a_consensus_goes_by_the_rules_that_were_asked_for(store: Store, tmp_path: Path) -> None:
+    """Three say A > B and C is F; of a second item one says B > A. What is not sure enough is no pair."""
+    number = project(store, Work("rank", "q", ABC), Work("rank", "r", ABC), overlap=3)
+    for name in ("Ana", "Bo", "Cleo"):
+        contrary = name == "Cleo"
+        judge(store, number, person(store, name), lambda _, prompt, at, contrary=contrary: (  # type: ignore[misc]
+            ranked(at, "b", "a", f="c") if contrary and prompt == "r" else ranked(at, "a", "b", f="c")
+        ))  # fmt: skip
+
+    def pairs(folder: str, **options: Any) -> list[dict[str, Any]]:
+        write(store, number, tmp_path / folder, How(which="consensus", **options))
+        path = tmp_path / folder / "pairs.jsonl"
+        return lines(path) if path.exists() else []
+
+    losing = pairs("lose", rejects="lose")
+    kept = pairs("exclude", rejects="exclude")
+    assert len(kept) == 2
+    assert len(losing) == 6
+    assert len(pairs("strict", rejects="exclude", min_confidence=0.7, method="borda")) == 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pyarrow as pa
@@ -91,7 +93,7 @@ def test_what_a_row_says_comes_before_what_is_asked_for(write: Any) -> None:
 
 def test_there_are_the_ten_use_cases_of_the_paper(write: Any) -> None:
     assert len(set(tasks.USE_CASES)) == 10
-    path = write(*({"prompt": "q", "use_case": name} for name in tasks.USE_CASES))
+    path = write(*({"prompt": f"a {name}", "use_case": name} for name in tasks.USE_CASES))
     assert [w.use_case for w in work(path)] == list(tasks.USE_CASES)
 
 
@@ -257,6 +259,81 @@ def test_gold_of_a_pair_counts_from_the_chosen_answer(store: Store, write: Any) 
         )}  # fmt: skip
         kept = list(connection.scalars(select(schema.item.c.gold).order_by(schema.item.c.id)))
     assert kept == [{"better": at["good"], "grade": "better"}, {"scores": {"wit": 5}}]
+
+
+def test_an_attention_check_is_gold_of_a_kind_of_its_own(store: Store, write: Any, tmp_path: Path) -> None:
+    row = {"prompt": "Say thumb up here.", "completion": "a", "up": True, "gold": {"up": True}}
+    path = write(
+        row | {"attention": True}, row | {"prompt": "x", "attention": False}, {"prompt": "y", "completion": "a", "up": True}
+    )
+    assert [(one.gold, one.attention) for one in work(path)] == [({"up": True}, True), ({"up": True}, False), (None, False)]
+    project = tasks.make_project(store, "p", "")
+    put_in(store, project, path)
+    with store.read() as connection:
+        assert list(connection.scalars(select(schema.item.c.attention).order_by(schema.item.c.id))) == [True, False, False]
+    (tmp_path / "a.csv").write_text('prompt,completion,up,gold,attention\nq,a,true,"{""up"": true}",true\nr,a,true,,\n')
+    assert [one.attention for one in work(tmp_path / "a.csv")] == [True, False]
+    with pytest.raises(UserError, match=r"rows\.jsonl:1: `attention` is true and there is no `gold`"):
+        work(write({"prompt": "q", "completion": "a", "up": True, "attention": True}))
+    with pytest.raises(UserError, match=r"`attention` is \"yes\"; it must be true or false"):
+        work(write(row | {"attention": "yes"}))
+    with pytest.raises(UserError, match="an attention check has no expected answer"):
+        tasks.add(store, project, [Work("thumb", "q", (Text("a"),), attention=True)])
+    vetted = one(write({"prompt": "q", "task": "vet", "gold": {"verdict": "accept"}, "attention": True}))
+    assert (vetted.attention, vetted.row) == (True, {"prompt": "q"})
+
+
+def test_what_is_in_the_project_is_put_in_again_only_on_demand(store: Store, write: Any) -> None:
+    project, other = tasks.make_project(store, "p", ""), tasks.make_project(store, "other", "")
+    rows = [{"prompt": "q", "completions": ["a", "b"]}, {"messages": ASKED}, {"prompt": "v", "task": "vet", "n": 1}]
+    path = write(*rows)
+    assert put_in(store, project, path) == put_in(store, other, path) == 3
+    same = [{"prompt": "new"}, {"prompt": "q", "completions": ["b", OBJECT | {"text": "a"}], "priority": 3}, rows[2]]
+    with pytest.raises(UserError, match=r"2 of 3 items .* at .*twice\.jsonl:2 \(it is item 1\).*nothing was put in.*--again"):
+        put_in(store, project, write(*same, name="twice.jsonl"))
+    apart = [
+        {"prompt": "q", "completions": ["a", "b"], "criterion": "Which is kinder?"},
+        {"prompt": "q", "completions": ["a", "b", "c"]},
+        {"prompt": "q", "completions": ["a", "b"], "task": "pair"}, {"prompt": "r", "completions": ["a", "b"]},
+        {"prompt": "v", "task": "vet", "n": 2}, {"prompt": "q"},
+    ]  # fmt: skip
+    assert put_in(store, project, write(*apart, name="apart.jsonl")) == 6
+    assert put_in(store, project, path, again=True) == 3
+    with store.read() as connection:
+        query = select(func.count()).where(schema.item.c.project_id == project)
+        assert connection.scalar(query) == 12
+
+
+def test_rows_of_one_file_that_double_each_other_are_named(store: Store, write: Any) -> None:
+    project = tasks.make_project(store, "p", "")
+    rows = [{"prompt": "q"}, {"prompt": "r"}, {"prompt": "q"}, {"prompt": "q", "use_case": "chat"}]
+    with pytest.raises(UserError, match=r"2 of 4 rows are bad") as said:
+        put_in(store, project, write(*rows))
+    words = str(said.value)
+    assert words.count("the same demonstration task as at") == 2
+    assert "rows.jsonl:3: the same demonstration task as at" in words
+    assert words.count("rows.jsonl:1;") == 2
+    assert "--again" in words
+    with store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(schema.item)) == 0
+    assert put_in(store, project, write(*rows), again=True) == 4
+
+
+def test_of_two_imports_at_once_one_is_refused(store: Store, write: Any) -> None:
+    project, path = tasks.make_project(store, "p", ""), write({"prompt": "q"}, {"prompt": "r"})
+    gate = Barrier(3)
+
+    def go(_: int) -> str:
+        gate.wait()
+        try:
+            return str(put_in(store, project, path))
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(3) as pool:
+        said_ = sorted(pool.map(go, range(3)))
+    assert said_[0] == "2"
+    assert all("2 of 2 items are in the project already" in words for words in said_[1:])
 
 
 def test_a_project_that_is_not_there(store: Store, write: Any) -> None:

@@ -109,7 +109,7 @@ def test_what_a_source_passes_over_is_in_the_log_and_the_result(tmp_path: Path) 
     rows = [{"instruction": f"q{i}", "response": "a", "category": "qa" if i else "other"} for i in range(4)]
     path = write_rows(tmp_path / "rows.jsonl", rows)
     result = run_stage("prepare", tmp_path / "run", source="dolly", path=str(path), options={"category": "qa"})
-    assert result["passed_over"] == ["1 rows are not of the category 'qa'"]
+    assert result["passed_over"] == ["rows of another category than 'qa', left out: 1"]
     assert result["passed_over"][0] in (tmp_path / "run" / "log.txt").read_text()
 
 

@@ -1,19 +1,28 @@
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from accordant.stats.agreement import FLEISS, ONE_VALUE, RAW, fleiss, raw_agreement
 from accordant.stats.intervals import (
     Estimate,
+    Sums,
     Undefined,
+    Value,
     bootstrap_ci,
     estimate,
     estimate_mean,
+    estimate_sums,
     mean_of_defined,
     paired_ci,
     wilson,
 )
+from accordant.stats.krippendorff import alpha_sums, krippendorff_alpha
 
 NORMAL = np.random.default_rng(1).normal(3.0, 2.0, size=400)
 
@@ -168,3 +177,40 @@ def test_a_mean_over_items_leaves_out_the_undefined_and_says_how_many():
 def test_what_an_estimate_refuses(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.floats(-5, 5)), min_size=1, max_size=12), st.integers(1, 30), st.booleans())
+def test_a_mean_by_sums_is_the_mean_by_resampling(rows: list[tuple[int, float]], n: int, grouped: bool) -> None:
+    values, groups = [value for _, value in rows], [group for group, _ in rows] if grouped else None
+    slow = estimate(lambda some: float(np.mean(some)), np.array(values), n=n, groups=groups)
+    fast = estimate_mean(values, n=n, groups=groups)
+    assert (fast.items, fast.note) == (slow.items, slow.note)
+    for a, b in ((fast.value, slow.value), (fast.low, slow.low), (fast.high, slow.high)):
+        assert (a is None and b is None) or a == pytest.approx(b, abs=1e-9)
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=1, max_size=8))
+def test_agreement_by_sums_is_agreement_of_the_resamples(table: list[list[int]]) -> None:
+    """The same resamples, each looked at by the function that takes a whole table."""
+    counts = np.array([row for row in table if sum(row) >= 2] or [[2, 0, 0]])
+    numbers = [1.0, 2.0, 5.0]
+    cases: list[tuple[Callable[[Any], Value], Sums]] = [(raw_agreement, RAW)]
+    for metric in ("nominal", "ordinal", "interval"):
+        one = partial(krippendorff_alpha, metric=metric, values=numbers)
+        cases.append((one, alpha_sums(metric, numbers)))  # type: ignore[arg-type]
+    if len(set(counts.sum(axis=1).tolist())) == 1:
+        cases.append((fleiss, FLEISS))
+    for of_table, statistic in cases:
+        slow = estimate(of_table, counts, n=20)
+        fast = estimate_sums(statistic, statistic.terms(counts), ONE_VALUE, n=20)
+        assert (fast.items, fast.note) == (slow.items, slow.note)
+        for a, b in ((fast.value, slow.value), (fast.low, slow.low), (fast.high, slow.high)):
+            assert (a is None and b is None) or a == pytest.approx(b, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "words"), [(0, {}, "no items"), (2, {"n": 0}, "n is 0"), (2, {"level": 1.0}, "level")]
+)
+def test_what_sums_refuse(rows: int, more: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        estimate_sums(RAW, np.ones((rows, 2)), "", **more)

@@ -113,7 +113,7 @@ def ruled(store: Store, project_id: int) -> list[Said]:
                 item_id=row.item_id, prompt_id=row.prompt_id, task=row.task, prompt=prompt_of(row.content),
                 completions=texts[row.item_id], payload=row.payload, labeler_id=row.labeler_id, labeler=ADJUDICATED,
                 kind="human", strata={}, display=tuple(one.id for one in texts[row.item_id]), ms_spent=0, revision=1,
-                surplus=False, gold=row.gold, row=row.row,
+                surplus=False, gold=row.gold, attention=row.attention, row=row.row,
             )
             for row in connection.execute(_latest(project_id))
         ]  # fmt: skip
@@ -124,8 +124,8 @@ def _latest(project_id: int) -> Select[Any]:
     last = select(func.max(ruling.c.id)).group_by(ruling.c.item_id)
     return (
         select(
-            ruling.c.item_id, ruling.c.labeler_id, ruling.c.payload, item.c.prompt_id, item.c.task, item.c.gold, item.c.row,
-            prompt.c.content,
+            ruling.c.item_id, ruling.c.labeler_id, ruling.c.payload, item.c.prompt_id, item.c.task, item.c.gold,
+            item.c.attention, item.c.row, prompt.c.content,
         )
         .select_from(ruling.join(item, item.c.id == ruling.c.item_id).join(prompt, prompt.c.id == item.c.prompt_id))
         .where(item.c.project_id == project_id, ruling.c.id.in_(last))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from accordant.feedback.schema import answer, assignment, completion, item, item_completion, labeler, model, prompt
 from accordant.feedback.store import Store
@@ -46,6 +46,7 @@ class Said:
     revision: int
     surplus: bool
     gold: Mapping[str, Any] | None
+    attention: bool  # of a gold item: it tests whether one reads, and not how well one judges
     row: Mapping[str, Any] | None  # of `vet`: what was imported
 
 
@@ -54,7 +55,7 @@ def said(store: Store, project_id: int, *, surplus: bool = False, gold: bool = F
 
     Args:
         surplus: with those that came after their place had been given away.
-        gold: with those to hidden gold items.
+        gold: with those to hidden gold items and attention checks.
         ai: with those of AI labelers.
     """
     last = (
@@ -63,36 +64,42 @@ def said(store: Store, project_id: int, *, surplus: bool = False, gold: bool = F
         .subquery()
     )
     query = (
-        select(
-            item.c.id.label("item_id"), item.c.prompt_id, item.c.task, item.c.gold, item.c.row, prompt.c.content,
-            answer.c.payload, answer.c.ms_spent, answer.c.revision, labeler.c.id.label("labeler_id"), labeler.c.name,
-            labeler.c.kind, labeler.c.strata, assignment.c.display, assignment.c.state,
-        )
+        select(answer.c.payload, answer.c.ms_spent, answer.c.revision, assignment)
         .select_from(
             last.join(answer, (answer.c.assignment_id == last.c.assignment_id) & (answer.c.revision == last.c.revision))
             .join(assignment, assignment.c.id == answer.c.assignment_id)
             .join(item, item.c.id == assignment.c.item_id)
-            .join(prompt, prompt.c.id == item.c.prompt_id)
             .join(labeler, labeler.c.id == assignment.c.labeler_id)
         )
         .where(item.c.project_id == project_id, assignment.c.state.in_(("submitted", "surplus") if surplus else ("submitted",)))
         .order_by(item.c.id, labeler.c.id)
-    )  # fmt: skip
+    )
     if not gold:
         query = query.where(item.c.gold.is_(None))
     if not ai:
         query = query.where(labeler.c.kind == "human")
     with store.read() as connection:
         texts = completions_of(connection, project_id)
-        return [
-            Said(
-                item_id=row.item_id, prompt_id=row.prompt_id, task=row.task, prompt=prompt_of(row.content),
-                completions=texts[row.item_id], payload=row.payload, labeler_id=row.labeler_id, labeler=row.name, kind=row.kind,
-                strata=row.strata, display=tuple(row.display), ms_spent=row.ms_spent, revision=row.revision,
-                surplus=row.state == "surplus", gold=row.gold, row=row.row,
-            )
-            for row in connection.execute(query)
-        ]  # fmt: skip
+        # Of their own, and not joined to every answer: what is read once need not be decoded for each.
+        people = {row.id: row for row in connection.execute(select(labeler))}
+        items = {row.id: (row, prompt_of(row.content)) for row in connection.execute(_items(project_id))}
+        found = []
+        for row in connection.execute(query):
+            (thing, asked), who = items[row.item_id], people[row.labeler_id]
+            found.append(Said(
+                item_id=thing.id, prompt_id=thing.prompt_id, task=thing.task, prompt=asked, completions=texts[thing.id],
+                payload=row.payload, labeler_id=who.id, labeler=who.name, kind=who.kind, strata=who.strata,
+                display=tuple(row.display), ms_spent=row.ms_spent, revision=row.revision, surplus=row.state == "surplus",
+                gold=thing.gold, attention=thing.attention, row=thing.row,
+            ))  # fmt: skip
+        return found
+
+
+def _items(project_id: int) -> Select[Any]:
+    columns = (item.c.id, item.c.prompt_id, item.c.task, item.c.gold, item.c.attention, item.c.row, prompt.c.content)
+    return (
+        select(*columns).select_from(item.join(prompt, prompt.c.id == item.c.prompt_id)).where(item.c.project_id == project_id)
+    )
 
 
 def source_of(item_id: int) -> Source:

@@ -2,8 +2,8 @@
 
 An item wants `overlap` answers. A labeler who asks gets a lease on one, in an order of answers that is this labeler's own. A
 lease that runs out frees its place; leases count, so nobody is handed an item that is full. An answer that comes when its place
-has been given away is kept, marked surplus. One person never gets an item twice. AI labelers take nobody's place: the overlap
-counts people, and a model may answer an item that is full.
+has been given away is kept, marked surplus, until a place comes free (`places`). One person never gets an item twice. AI
+labelers take nobody's place: the overlap counts people, and a model may answer an item that is full.
 
 On PostgreSQL the item's row is locked first and its answers are counted in a second statement, which sees what others have
 committed meanwhile (READ COMMITTED); on SQLite the whole write is alone (`store`).
@@ -20,13 +20,13 @@ from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from accordant.feedback import payload as payloads
 from accordant.feedback.people import Person
+from accordant.feedback.places import OF_PEOPLE, fill, lock, places
 from accordant.feedback.schema import answer, assignment, draft, guideline, item, item_completion, labeler, project, prompt
 from accordant.feedback.store import Store
 from accordant.types import UserError
 
 SKIPS_HALT = 5
 """An item that this many people have skipped says something about itself, not about them."""
-_TAKEN = ("leased", "submitted")
 _PROBES = 16  # drawn items that are looked at before all are
 _TRIES = 20  # items that others may fill between being looked at and being locked
 
@@ -79,7 +79,7 @@ def submit(
     """
     _expire(store)
     with store.write() as connection:
-        row = _own(connection, assignment_id, labeler_id, lock=True)
+        row = _own(connection, assignment_id, labeler_id, held=True)
         thing = connection.execute(_about(row)).one()
         kept = payloads.check(thing.task, payload, row.display, thing.attributes)
         before = connection.execute(select(answer).where(answer.c.client_uuid == client_uuid)).one_or_none()
@@ -97,6 +97,8 @@ def submit(
         connection.execute(draft.delete().where(draft.c.assignment_id == assignment_id))
         kind = "submit" if last == 0 else "revise"
         store.log(connection, kind, labeler_id, assignment=assignment_id, item=thing.id, revision=last + 1, state=state)
+        if state == "surplus":  # a place may have come free since it became so
+            fill(store, connection, thing.id)
         return int(last) + 1
 
 
@@ -118,13 +120,14 @@ def skip(store: Store, assignment_id: int, labeler_id: int, reason: str) -> None
     if not reason.strip():
         raise UserError("say in a word why the task is skipped")
     with store.write() as connection:
-        row = _own(connection, assignment_id, labeler_id, lock=True)
+        row = _own(connection, assignment_id, labeler_id, held=True)
         if row.state in ("submitted", "surplus"):
             raise UserError("this task is already answered: revise the answer instead of skipping it")
         connection.execute(update(assignment).where(assignment.c.id == assignment_id).values(state="skipped"))
         store.log(connection, "skip", labeler_id, assignment=assignment_id, item=row.item_id, reason=reason.strip())
+        fill(store, connection, row.item_id)
         skipped = connection.scalar(
-            select(func.count()).where(assignment.c.item_id == row.item_id, assignment.c.state == "skipped", _OF_PEOPLE)
+            select(func.count()).where(assignment.c.item_id == row.item_id, assignment.c.state == "skipped", OF_PEOPLE)
         )
         if skipped and skipped % SKIPS_HALT == 0 and row.state != "skipped":  # an item that was reopened has as many more
             why = f"skipped by {skipped} people"
@@ -133,12 +136,17 @@ def skip(store: Store, assignment_id: int, labeler_id: int, reason: str) -> None
                 store.log(connection, "halt", None, item=row.item_id, why=why)
 
 
-def save_draft(store: Store, assignment_id: int, labeler_id: int, payload: Mapping[str, Any]) -> None:
-    """Keep what is on the page so far, as it is; the lease begins anew, for somebody is working."""
+def save_draft(store: Store, assignment_id: int, labeler_id: int, payload: Mapping[str, Any], revision: int = 0) -> bool:
+    """Keep what is on the page so far, as it is, and say whether it was; a lease begins anew, for somebody is working.
+
+    `revision`: the one that the page showed, 0 before the first. A draft that comes when the answer has gone on is not kept,
+    nor is one of a task that was skipped.
+    """
     with store.write() as connection:
-        row = _own(connection, assignment_id, labeler_id, lock=True)
-        if row.state not in ("leased", "expired"):
-            return
+        row = _own(connection, assignment_id, labeler_id, held=True)
+        last = connection.scalar(select(func.max(answer.c.revision)).where(answer.c.assignment_id == assignment_id)) or 0
+        if row.state == "skipped" or revision != last:
+            return False
         where = draft.c.assignment_id == assignment_id
         values = {"payload": dict(payload), "saved": store.now()}
         if connection.execute(update(draft).where(where).values(**values)).rowcount == 0:
@@ -147,6 +155,7 @@ def save_draft(store: Store, assignment_id: int, labeler_id: int, payload: Mappi
             thing = connection.execute(select(item).where(item.c.id == row.item_id)).one()
             until = store.now() + _project(connection, thing.project_id).lease_ms
             connection.execute(update(assignment).where(assignment.c.id == assignment_id).values(leased_until=until))
+        return True
 
 
 # --- choosing --------------------------------------------------------------------------------------------------------
@@ -167,7 +176,7 @@ def _choose(connection: Connection, plan: Row[Any], person: Row[Any], passed: se
             break
         found = _first(connection, plan, person, order, gold, passed, done, range(low, high + 1))
         if found is not None:
-            return found, "gold" if gold else order
+            return found, order if not gold else "attention" if found.attention else "gold"
     return None
 
 
@@ -233,30 +242,12 @@ def _spared(person: Row[Any] | Person) -> Any:
     )  # fmt: skip
 
 
-_OF_PEOPLE = assignment.c.labeler_id.not_in(select(labeler.c.id).where(labeler.c.kind == "ai"))
-
-
-def places(*states: str) -> Any:
-    """How many places of an item people have taken, for queries of `item`.
-
-    By default those of answers and of leases (the ones that ran out have been marked before).
-    """
-    taken = assignment.c.item_id == item.c.id, assignment.c.state.in_(states or _TAKEN), _OF_PEOPLE
-    return select(func.count()).select_from(assignment).where(*taken).correlate(item).scalar_subquery()
-
-
 def _room(connection: Connection, chosen: Row[Any], overlap: int, kind: str) -> bool:
     """Lock the item, then count again: on PostgreSQL somebody may have been faster. For gold and AI there is always room."""
-    _lock(connection, chosen.id)
+    lock(connection, [chosen.id])
     if chosen.gold is not None or kind == "ai":
         return True
     return (connection.scalar(select(places()).select_from(item).where(item.c.id == chosen.id)) or 0) < overlap
-
-
-def _lock(connection: Connection, item_id: int) -> None:
-    """Nobody else hands this item out, or counts its places, until the transaction ends; on SQLite nobody does anyway."""
-    if connection.dialect.name != "sqlite":
-        connection.execute(select(item.c.id).where(item.c.id == item_id).with_for_update()).one()
 
 
 def _lease(store: Store, connection: Connection, plan: Row[Any], person: Row[Any], chosen: Row[Any], why: str) -> Task:
@@ -300,12 +291,19 @@ def _held(connection: Connection, plan: Row[Any], person: Row[Any], now: int) ->
 
 def _expire(store: Store) -> None:
     """Mark the leases that have run out, in a transaction of its own: they are other people's rows, and whoever held them
-    together with an own row and an item could wait for somebody who waits for one of these. A row in use is left for later.
+    together with an own row and an item could wait for somebody who waits for one of these. An item or a row in use is left for
+    later: nothing is waited for here. The places that this frees go to surplus answers, where there are any.
     """
     with store.write() as connection:
         late = (assignment.c.state == "leased") & (assignment.c.leased_until < store.now())
-        some = select(assignment.c.id).where(late).with_for_update(skip_locked=True)
+        items = connection.scalars(select(assignment.c.item_id).where(late)).all()
+        if not items:
+            return
+        free = lock(connection, items, wait=False)
+        some = select(assignment.c.id).where(late, assignment.c.item_id.in_(free)).with_for_update(skip_locked=True)
         connection.execute(update(assignment).where(assignment.c.id.in_(some), late).values(state="expired"))
+        for number in free:
+            fill(store, connection, number)
 
 
 def _state_after(connection: Connection, row: Row[Any], thing: Row[Any]) -> str:
@@ -315,12 +313,12 @@ def _state_after(connection: Connection, row: Row[Any], thing: Row[Any]) -> str:
     return "submitted" if row.state == "leased" or _room(connection, thing, thing.overlap, thing.kind) else "surplus"
 
 
-def _own(connection: Connection, assignment_id: int, labeler_id: int, *, lock: bool = False) -> Row[Any]:
-    """An assignment of this labeler. `lock`: its item's row and then its own are held, in this order everywhere."""
+def _own(connection: Connection, assignment_id: int, labeler_id: int, *, held: bool = False) -> Row[Any]:
+    """An assignment of this labeler. `held`: its item's row and then its own are held, in this order everywhere."""
     query = select(assignment).where(assignment.c.id == assignment_id, assignment.c.labeler_id == labeler_id)
     row = connection.execute(query).one_or_none()
-    if row is not None and lock and connection.dialect.name != "sqlite":
-        _lock(connection, row.item_id)
+    if row is not None and held and connection.dialect.name != "sqlite":
+        lock(connection, [row.item_id])
         row = connection.execute(query.with_for_update()).one_or_none()
     if row is None:
         raise UserError(f"task {assignment_id} is not one of yours: open your next task")

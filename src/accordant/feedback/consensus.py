@@ -17,11 +17,11 @@ from typing import Any, Literal, TypeAlias
 from accordant.feedback import export
 from accordant.feedback.answers import Said, source_of
 from accordant.feedback.votes import by_item, ranking, side
-from accordant.stats.consensus import CONSENSUS, borda_ranking, consensus_pairs
+from accordant.stats.consensus import borda_ranking, consensus_pairs
 from accordant.stats.dawid_skene import FIRST, SECOND, TIE, dawid_skene
 from accordant.stats.grades import MARGINS
 from accordant.stats.intervals import Undefined
-from accordant.stats.rankings import to_pairs
+from accordant.stats.rankings import CONSENSUS, to_pairs
 from accordant.stats.weighted_consensus import Consensus, confident_pairs, weighted_consensus
 from accordant.types import Pair, Ranking, Rating, Row, Thumb
 

@@ -88,6 +88,7 @@ class Item:
     source: str
     priority: float
     gold: Mapping[str, Any] | None
+    attention: bool  # of gold: an attention check
     halted: str | None
     row: Mapping[str, Any] | None
     created: int
@@ -112,7 +113,7 @@ def one_item(store: Store, project_id: int, item_id: int) -> Item:
             raise UserError(f"project {project_id} has no item {item_id}")
         return Item(
             row.id, project_id, row.name, tuple(row.attributes), row.task, row.criterion, prompt_of(row.content), row.kind,
-            row.use_case, row.warning, row.source, row.priority, row.gold, row.halted, row.row, row.created,
+            row.use_case, row.warning, row.source, row.priority, row.gold, row.attention, row.halted, row.row, row.created,
             _completions(connection, item_id), _work(connection, item_id), _rulings(connection, item_id),
         )  # fmt: skip
 

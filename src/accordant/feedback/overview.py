@@ -33,8 +33,8 @@ from accordant.feedback.words import excerpt, last_turn
 from accordant.types import UserError
 
 DAY_MS = 86_400_000
-STATES = ("open", "full", "halted", "gold")
-"""Of an item, each in one: wants answers, has all it wants, is given to nobody, or is hidden gold."""
+STATES = ("open", "full", "halted", "gold", "attention")
+"""Of an item, each in one: wants answers, has all it wants, is given to nobody, is hidden gold, or an attention check."""
 SNIPPET = 160  # characters of a prompt in a list
 
 T = TypeVar("T")
@@ -68,6 +68,7 @@ class Project:
     full: int
     halted: int
     gold: int
+    attention: int
     wanted: int  # answers that the open and the full items want together
     given: int  # of those
     labelers: int  # people who have answered
@@ -317,6 +318,7 @@ def _answered(project_id: int | None) -> Subquery:
 def _state(answers: ColumnElement[int]) -> ColumnElement[str]:
     """One of `STATES`; gold goes before halted, for it is what an admin looks for."""
     return case(
+        (item.c.attention.is_(True), "attention"),
         (item.c.gold.is_not(None), "gold"),
         (item.c.halted.is_not(None), "halted"),
         (answers >= project.c.overlap, "full"),
@@ -370,8 +372,8 @@ def _projects(now: int, project_id: int | None = None) -> Select[Any]:
 def _project(row: Row[Any]) -> Project:
     return Project(
         row.id, row.name, row.created, row.overlap, row.lease_ms / 60_000, row.gold_share, row.order_by, row.random_share,
-        tuple(row.attributes), row.items, int(row.open), int(row.full), int(row.halted), int(row.gold), int(row.wanted),
-        int(row.given), row.labelers or 0, int(row.active or 0),
+        tuple(row.attributes), row.items, int(row.open), int(row.full), int(row.halted), int(row.gold), int(row.attention),
+        int(row.wanted), int(row.given), row.labelers or 0, int(row.active or 0),
     )  # fmt: skip
 
 

@@ -19,9 +19,10 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from accordant.feedback.payload import with_places
+from accordant.feedback.places import fill, held_by, lock
 from accordant.feedback.schema import answer, assignment, draft, event, invitation, labeler, prompt, ruling
 from accordant.feedback.store import Store
-from accordant.stats.consensus import CONSENSUS
+from accordant.stats.rankings import CONSENSUS
 from accordant.types import UserError
 
 SHORTEST = 10  # characters of a password
@@ -217,8 +218,11 @@ def _close(store: Store, connection: Connection, labeler_id: int, by: int | None
     if list(admins) == [labeler_id]:
         raise UserError("this is the last admin: make another one first")
     connection.execute(update(labeler).where(labeler.c.id == labeler_id).values(active=False))
+    waited_for = lock(connection, held_by(connection, labeler_id))
     held = assignment.c.labeler_id == labeler_id, assignment.c.state == "leased"
     connection.execute(update(assignment).where(*held).values(state="expired"))
+    for number in waited_for:
+        fill(store, connection, number)
     store.log(connection, "close", by, labeler=labeler_id)
 
 
@@ -264,11 +268,14 @@ def forget(store: Store, labeler_id: int) -> None:
     """
     with store.write() as connection:
         _close(store, connection, labeler_id, labeler_id)
+        waited_for = lock(connection, held_by(connection, labeler_id))
         mine = select(assignment.c.id).where(assignment.c.labeler_id == labeler_id)
         connection.execute(mine.with_for_update()).all()  # an answer that is on its way comes first, and is deleted, too
         connection.execute(delete(answer).where(answer.c.assignment_id.in_(mine)))
         connection.execute(delete(draft).where(draft.c.assignment_id.in_(mine)))
         connection.execute(delete(assignment).where(assignment.c.labeler_id == labeler_id))
+        for number in waited_for:
+            fill(store, connection, number)
         connection.execute(delete(ruling).where(ruling.c.labeler_id == labeler_id))
         connection.execute(delete(event).where(event.c.labeler_id == labeler_id))
         # In brackets, so that nobody can have joined under this name.

@@ -7,10 +7,11 @@ at random whatever the order is (`assignment`, `project.random_share`), and `cho
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import bindparam, func, select, update
 
 from accordant.feedback.adjudication import disagreement
@@ -18,7 +19,7 @@ from accordant.feedback.answers import said
 from accordant.feedback.quality import RESAMPLES
 from accordant.feedback.schema import assignment, item, labeler
 from accordant.feedback.store import Store
-from accordant.feedback.votes import compared
+from accordant.feedback.tally import Tally, compared
 from accordant.stats.agreement import NO_OVERLAP
 from accordant.stats.intervals import Estimate, estimate_mean
 from accordant.types import UserError
@@ -26,7 +27,7 @@ from accordant.types import UserError
 
 @dataclass(frozen=True)
 class Chosen:
-    """The tasks that were handed out by one rule: gold, random, priority or least_answered."""
+    """The tasks that were handed out by one rule: gold, attention, random, priority or least_answered."""
 
     rule: str
     tasks: int
@@ -62,9 +63,10 @@ def by_uncertainty(store: Store, values: Mapping[int, float], by: int | None = N
     return len(values)
 
 
-def chosen(store: Store, project_id: int, *, resamples: int = RESAMPLES) -> tuple[Chosen, ...]:
+def chosen(store: Store, project_id: int, answers: Tally, *, resamples: int = RESAMPLES) -> tuple[Chosen, ...]:
     """How many tasks each rule has chosen for people, and how far those who did them agree with the others on the same items.
 
+    `answers`: the project's; of these the ones count that are people's, in time and not to gold items.
     Intervals are by item. An item can be in the share of several rules: once at random and once by priority.
     """
     of_people = assignment.join(item).join(labeler)
@@ -78,21 +80,23 @@ def chosen(store: Store, project_id: int, *, resamples: int = RESAMPLES) -> tupl
         tasks = connection.execute(
             select(of_project.c.chosen_by, func.count()).group_by(of_project.c.chosen_by).order_by(of_project.c.chosen_by)
         ).all()
-    shares: defaultdict[tuple[int, int], list[float]] = defaultdict(list)
-    for one, other, share in compared(said(store, project_id)):
-        shares[one.item_id, one.labeler_id].append(share)
-        shares[other.item_id, other.labeler_id].append(share)
+    counts = answers.only(answers.counts & answers.is_human)
+    first, second, share = compared(counts)
+    rows = np.concatenate([first, second])
+    total = np.bincount(rows, np.tile(share, 2), len(counts.answers))
+    others = np.bincount(rows, minlength=len(counts.answers))
+    by = np.array([rule[one.item_id, one.labeler_id] for one in counts.answers], dtype=np.str_)
     found = []
     for name, count in tasks:
-        mine = {key: sum(values) / len(values) for key, values in shares.items() if rule[key] == name}
-        found.append(Chosen(name, count, len(mine), _agreement(mine, resamples)))
+        mine = (by == name) & (others > 0)
+        found.append(Chosen(name, count, int(mine.sum()), _agreement(total[mine] / others[mine], counts.item[mine], resamples)))
     return tuple(found)
 
 
-def _agreement(mine: Mapping[tuple[int, int], float], resamples: int) -> Estimate:
-    if not mine:
+def _agreement(shares: NDArray[np.float64], item: NDArray[np.int64], resamples: int) -> Estimate:
+    if not len(shares):
         return Estimate(None, None, None, 0, NO_OVERLAP)
-    return estimate_mean(list(mine.values()), n=resamples, groups=[number for number, _ in mine])
+    return estimate_mean(shares.tolist(), n=resamples, groups=item)
 
 
 def _set(store: Store, values: Mapping[int, float], by: int | None, **what: object) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, or_, select
 
 from accordant.feedback.answers import prompt_of
-from accordant.feedback.assignment import open_to, places
+from accordant.feedback.assignment import open_to
 from accordant.feedback.people import Person
+from accordant.feedback.places import places
 from accordant.feedback.schema import answer, assignment, completion, draft, guideline, item, labeler, project, prompt
 from accordant.feedback.store import Store
 from accordant.feedback.words import excerpt, last_turn, words

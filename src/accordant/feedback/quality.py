@@ -9,25 +9,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from statistics import median
-from typing import Any, TypeAlias
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import func, select
 
-from accordant.feedback.answers import Said, said
+from accordant.feedback.answers import Said
+from accordant.feedback.payload import SCALE
 from accordant.feedback.schema import TASKS, answer, assignment, item, labeler
 from accordant.feedback.skill import SideSkill, discriminations, flags, side_skills
 from accordant.feedback.store import Store
-from accordant.feedback.votes import VERDICTS, by_item, compared, ranking, right, side, signed_grade
-from accordant.stats.agreement import NO_OVERLAP, count_ratings, fleiss, pairwise_votes, raw_agreement
-from accordant.stats.consensus import levels_of
-from accordant.stats.flags import Flag, GoldAccuracy, gold_accuracy
-from accordant.stats.intervals import Estimate, Undefined, Value, estimate, estimate_mean, mean_of_defined
-from accordant.stats.kendall import concordance, mean_tau_b
-from accordant.stats.krippendorff import krippendorff_alpha
+from accordant.feedback.tally import NONE, Tally, compared, counts
+from accordant.feedback.votes import BOTH_BAD, right, signed_grade
+from accordant.stats.agreement import FLEISS, NO_OVERLAP, ONE_VALUE, RAW
+from accordant.stats.dawid_skene import SIDES
+from accordant.stats.flags import ALPHA, Flag, GoldAccuracy, gold_accuracy, missed_checks
+from accordant.stats.grades import GRADES
+from accordant.stats.intervals import Estimate, Sums, Undefined, Value, estimate_mean, estimate_sums
+from accordant.stats.kendall import concordances, mean_tau_bs
+from accordant.stats.krippendorff import alpha_sums
 
 RESAMPLES = 100
 """Enough for an interval on a page that is looked at while people work: 5,000 answers take less than a second."""
@@ -43,9 +45,6 @@ STATISTICS = {
 }
 UNSTATED = "unstated"
 """The group of those who did not say."""
-
-_Table: TypeAlias = NDArray[np.int64]  # (items, questions, values): how many of an item's labelers say what
-_Statistic: TypeAlias = Callable[[_Table], Value]
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,14 @@ class GroupAgreement:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """How many answers to items with a known answer are right. "Right" is as in `votes.right`."""
+
+    right: int
+    n: int
+
+
+@dataclass(frozen=True)
 class LabelerQuality:
     """One labeler's work in a project. A value that cannot be had is `Undefined`, with the reason."""
 
@@ -81,73 +88,107 @@ class LabelerQuality:
     skips: int
     seconds: float | None  # median over answers; None: no answer
     gold_right: int
-    gold: GoldAccuracy  # its n is the number of gold items answered
+    gold: GoldAccuracy  # its n is the number of gold items answered, attention checks apart
+    attention: Checked  # attention checks
     side: SideSkill | Undefined  # skill, weight and bias by what was seen on which side
     discrimination: Value  # `stats.weighted_consensus.Reliability`
     agrees: Value  # share of votes equal to another labeler's on the same item, gold left aside
-    flags: Mapping[str, Flag]  # too_fast, same_position, ties, rejects, cannot_judge; look at those that are raised
+    flags: Mapping[str, Flag]  # attention, too_fast, same_position, ties, rejects, cannot_judge; see which are raised
 
 
-def agreement(answers: Iterable[Said], *, resamples: int = RESAMPLES) -> tuple[Agreement, ...]:
+def agreement(of: Tally, *, resamples: int = RESAMPLES) -> tuple[Agreement, ...]:
     """How far the labelers agree, task by task, with 95 % intervals by `resamples` of the items.
 
     `rank` compares every two completions (rejected below ranked, tied among themselves) and whole rankings; `pair` the four
     verdicts, and the signed grade (-4 to 4, both bad missing); `likert` each attribute, null missing; `vet` the verdict.
     Fleiss' kappa is over the items with the number of answers that is commonest. A task without answers is absent.
     """
-    kept = [one for one in answers if one.gold is None]
+    kept = of.only(~of.is_gold)
     found: list[Agreement] = []
     for task in TASKS:
-        mine = [one for one in kept if one.task == task]
-        if mine and task in _COMPARE:
+        mine = kept.only(kept.task == task)
+        if len(mine.answers) and task in _COMPARE:
             found.extend(_COMPARE[task](mine, resamples))
     return tuple(found)
 
 
-def by_stratum(answers: Iterable[Said], stratum: str, *, resamples: int = RESAMPLES) -> tuple[GroupAgreement, ...]:
+def by_stratum(of: Tally, stratum: str, *, resamples: int = RESAMPLES) -> tuple[GroupAgreement, ...]:
     """The share of equal votes within each group of labelers and between every two, such as by `language`.
 
     On each item the shares of all pairs of labelers of the two groups are averaged, then those of the items. Two groups that
     share no item are absent.
     """
-    shares: defaultdict[tuple[str, str, str], defaultdict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for one, other, share in compared(one for one in answers if one.gold is None):
-        first, second = sorted((one.strata.get(stratum, UNSTATED), other.strata.get(stratum, UNSTATED)))
-        shares[one.task, first, second][one.item_id].append(share)
+    counted = of.only(~of.is_gold)
+    groups = [one.strata.get(stratum, UNSTATED) for one in counted.answers]
+    first, second, share = compared(counted)
+    between: defaultdict[tuple[str, str, str], defaultdict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for i, j, equal in zip(first.tolist(), second.tolist(), share.tolist(), strict=True):
+        low, high = sorted((groups[i], groups[j]))
+        between[str(counted.task[i]), low, high][int(counted.item[i])].append(equal)
     return tuple(
-        GroupAgreement(*key, estimate_mean([float(np.mean(values)) for values in items.values()], n=resamples))
-        for key, items in sorted(shares.items())
+        GroupAgreement(*key, estimate_mean([fmean(values) for values in items.values()], n=resamples))
+        for key, items in sorted(between.items())
     )
 
 
-def labelers(store: Store, project_id: int, *, ai: bool = False, orders: bool = True) -> tuple[LabelerQuality, ...]:
+def labelers(store: Store, project_id: int, everything: Tally, *, ai: bool = False) -> tuple[LabelerQuality, ...]:
     """Everybody who was handed a task of the project, by name; AI labelers only if asked for, and then compared as well.
 
-    Without `orders` there is no `discrimination`, whose model of all rankings takes long where people differ on everything.
+    Attention checks are counted, and are in nothing else: not in the gold accuracy, in no weight, in no other flag. Their text
+    gives the answer away, so passing them says that one reads and not that one judges well; taken for gold they would let
+    everybody who reads look like a good judge.
+
+    `everything`: all answers of the project, with surplus ones and those to gold items, and with AI labelers' if `ai`.
     """
-    answers = said(store, project_id, gold=True, surplus=True, ai=ai)
-    people, seconds = _work(store, project_id, ai)
-    sides = side_skills(answers)
-    discrimination = discriminations(answers) if orders else {}
-    flagged = flags(answers, seconds)
-    shares: defaultdict[int, list[Value]] = defaultdict(list)
-    for one, other, share in compared(one for one in answers if one.gold is None):
-        shares[one.labeler_id].append(share)
-        shares[other.labeler_id].append(share)
+    people, times = _work(store, project_id, ai)
+    judged = everything.only(reads := ~everything.is_attention)
+    seconds = np.array([times[one.item_id, one.labeler_id] for one in everything.answers])
+    sides, discrimination, flagged = side_skills(judged), discriminations(judged), flags(judged, seconds[reads])
+    agrees = _agrees(everything.only(~everything.is_gold))
+    tested = {who.id: _right(everything.answers[(everything.labeler == who.id) & everything.is_gold]) for who in people}
+    inattentive = _inattentive({person: attention for person, (_, attention) in tested.items()})
     found = []
     for who in people:
-        mine = [one for one in answers if one.labeler_id == who.id]
-        on_gold = [right(one, one.gold) for one in mine if one.gold is not None]
-        judged = [is_right for is_right in on_gold if is_right is not None]
+        mine = everything.labeler == who.id
+        gold, attention = tested[who.id]
         found.append(LabelerQuality(
-            who.id, who.name, who.kind, len(mine), who.skips,
-            median(seconds[one.item_id, who.id] for one in mine) if mine else None,
-            sum(judged), gold_accuracy(sum(judged), len(judged)),
+            who.id, who.name, who.kind, int(mine.sum()), who.skips, float(np.median(seconds[mine])) if mine.any() else None,
+            gold.right, gold_accuracy(gold.right, gold.n), attention,
             sides if isinstance(sides, Undefined) else sides.get(who.id, Undefined(NO_OVERLAP)),
-            discrimination.get(who.id, Undefined(NO_OVERLAP if orders else "not asked for")),
-            mean_of_defined(shares[who.id] or [Undefined(NO_OVERLAP)]), flagged.get(who.id, {}),
+            discrimination.get(who.id, Undefined(NO_OVERLAP)), agrees.get(who.id, Undefined(NO_OVERLAP)),
+            {**flagged.get(who.id, {}), "attention": inattentive[who.id]},
         ))  # fmt: skip
     return tuple(found)
+
+
+def _inattentive(checks: Mapping[int, Checked]) -> dict[int, Flag]:
+    """Whether each labeler misses more attention checks than chance and the others' misses allow."""
+    missed, n = sum(one.n - one.right for one in checks.values()), sum(one.n for one in checks.values())
+    alpha = ALPHA / max(sum(one.n > 0 for one in checks.values()), 1)
+    return {
+        person: missed_checks(one.n - one.right, one.n, missed - (one.n - one.right), n - one.n, alpha=alpha)
+        for person, one in checks.items()
+    }
+
+
+def _agrees(counted: Tally) -> dict[int, float]:
+    """Each labeler's mean share of votes equal to another one's, over all others and items."""
+    first, second, share = compared(counted)
+    ids, who = np.unique(counted.labeler, return_inverse=True)
+    both = np.concatenate([who[first], who[second]])
+    total, n = np.bincount(both, np.tile(share, 2), len(ids)), np.bincount(both, minlength=len(ids))
+    return {int(one): float(total[k] / n[k]) for k, one in enumerate(ids) if n[k]}
+
+
+def _right(tested: Iterable[Said]) -> tuple[Checked, Checked]:
+    """Of answers to gold items: those to hidden gold, and those to attention checks."""
+    judged: dict[bool, list[bool]] = {False: [], True: []}
+    for one in tested:
+        is_right = right(one, one.gold or {})
+        if is_right is not None:
+            judged[one.attention].append(is_right)
+    gold, attention = (Checked(sum(found), len(found)) for found in judged.values())
+    return gold, attention
 
 
 def _work(store: Store, project_id: int, ai: bool) -> tuple[Sequence[Any], Mapping[tuple[int, int], float]]:
@@ -176,81 +217,57 @@ def _work(store: Store, project_id: int, ai: bool) -> tuple[Sequence[Any], Mappi
 # --- agreement, task by task -------------------------------------------------------------------------------------------
 
 
-def _rank(answers: Sequence[Said], resamples: int) -> list[Agreement]:
-    items = [[row for one in item if (row := ranking(one)) is not None] for item in by_item(answers).values()]
-    items = [item for item in items if item]
-    votes = [pairwise_votes([item]) for item in items]
-    table = np.zeros((len(items), max(map(len, votes), default=1), 3), dtype=np.int64)
-    for i, rows in enumerate(votes):
-        table[i, : len(rows)] = rows  # items with fewer completions end in rows without votes, which no statistic counts
-    orders = [levels_of(item) for item in items if len(item) > 1]
+def _rank(mine: Tally, resamples: int) -> list[Agreement]:
+    orders = mine.only(mine.is_ranking & (np.bincount(mine.item, mine.is_ranking)[mine.item] > 1))
     whole = {
-        name: estimate_mean([of(rows) for rows in orders] or [Undefined(NO_OVERLAP)], n=resamples)
-        for name, of in (("w", concordance), ("tau_b", mean_tau_b))
+        name: estimate_mean(of(orders.level, orders.item) if orders.items else [Undefined(NO_OVERLAP)], n=resamples)
+        for name, of in (("w", concordances), ("tau_b", mean_tau_bs))
     }
-    return [_agreement(answers, _estimates(table, _NOMINAL, resamples) | whole)]
+    return [_agreement(mine, _estimates(counts(mine, mine.vote, len(SIDES)), _NOMINAL, resamples) | whole)]
 
 
-def _pair(answers: Sequence[Said], resamples: int) -> list[Agreement]:
-    sides, _ = _count(answers, side)
-    grades, _ = _count(answers, signed_grade)
-    by_grade = {"alpha_ordinal": partial(krippendorff_alpha, metric="ordinal")}
-    return [_agreement(answers, _estimates(sides, _NOMINAL, resamples) | _estimates(grades, by_grade, resamples))]
+def _pair(mine: Tally, resamples: int) -> list[Agreement]:
+    sides = counts(mine, mine.vote[:, :1], BOTH_BAD + 1)
+    signed = [signed_grade(one) for one in mine.answers]
+    grade = np.array([NONE if one is None else one + len(GRADES) for one in signed])[:, None]
+    by_grade = {"alpha_ordinal": alpha_sums("ordinal")}
+    grades = counts(mine, grade, 2 * len(GRADES) + 1)
+    return [_agreement(mine, _estimates(sides, _NOMINAL, resamples) | _estimates(grades, by_grade, resamples))]
 
 
-def _likert(answers: Sequence[Said], resamples: int) -> list[Agreement]:
+def _likert(mine: Tally, resamples: int) -> list[Agreement]:
     found = []
-    for name in dict.fromkeys(name for one in answers for name in one.payload["scores"]):
-        table, values = _count(answers, lambda one, name=name: one.payload["scores"].get(name))
-        statistics: dict[str, _Statistic] = {
-            "raw": raw_agreement,
-            "alpha_ordinal": partial(krippendorff_alpha, metric="ordinal"),
-            "alpha_interval": partial(krippendorff_alpha, metric="interval", values=values),
-        }
-        rated = [one for one in answers if one.payload["scores"].get(name) is not None]
+    scale = np.arange(SCALE.stop)
+    statistics = {"raw": RAW, "alpha_ordinal": alpha_sums("ordinal"), "alpha_interval": alpha_sums("interval", scale)}
+    for k, name in enumerate(mine.attributes):
+        table = counts(mine, mine.vote[:, k : k + 1], len(scale))
+        rated = mine.only(mine.vote[:, k] != NONE)
         found.append(_agreement(rated, _estimates(table, statistics, resamples), "likert", name))
     return found
 
 
-def _thumb(answers: Sequence[Said], resamples: int) -> list[Agreement]:
-    table, _ = _count(answers, lambda one: one.payload["up"])
-    return [_agreement(answers, _estimates(table, _NOMINAL, resamples))]
+def _one_question(mine: Tally, resamples: int) -> list[Agreement]:
+    table = counts(mine, mine.vote[:, :1], int(mine.vote[:, 0].max()) + 1)
+    return [_agreement(mine, _estimates(table, _NOMINAL, resamples))]
 
 
-def _vet(answers: Sequence[Said], resamples: int) -> list[Agreement]:
-    table, _ = _count(answers, lambda one: VERDICTS.index(one.payload["verdict"]))
-    return [_agreement(answers, _estimates(table, _NOMINAL, resamples))]
-
-
-_NOMINAL: dict[str, _Statistic] = {
-    "raw": raw_agreement,
-    "fleiss": fleiss,
-    "alpha_nominal": partial(krippendorff_alpha, metric="nominal"),
-}
-_COMPARE: dict[str, Callable[[Sequence[Said], int], list[Agreement]]] = {
+_NOMINAL = {"raw": RAW, "fleiss": FLEISS, "alpha_nominal": alpha_sums("nominal")}
+_COMPARE: dict[str, Callable[[Tally, int], list[Agreement]]] = {
     "rank": _rank,
     "pair": _pair,
     "likert": _likert,
-    "thumb": _thumb,
-    "vet": _vet,
+    "thumb": _one_question,
+    "vet": _one_question,
 }
 
 
-def _agreement(answers: Sequence[Said], estimates: Mapping[str, Estimate], task: str = "", attribute: str = "") -> Agreement:
-    items, people = {one.item_id for one in answers}, {one.labeler_id for one in answers}
-    return Agreement(task or answers[0].task, attribute, len(items), len(people), len(answers), estimates)
+def _agreement(mine: Tally, estimates: Mapping[str, Estimate], task: str = "", attribute: str = "") -> Agreement:
+    people = len(np.unique(mine.labeler))
+    return Agreement(task or str(mine.task[0]), attribute, mine.items, people, len(mine.answers), estimates)
 
 
-def _count(answers: Sequence[Said], what: Callable[[Said], float | None]) -> tuple[_Table, NDArray[np.float64]]:
-    """What each item's labelers say, one question an item (N, 1, C), and the C values; None is no vote."""
-    items = [[np.nan if (value := what(one)) is None else value for one in item] for item in by_item(answers).values()]
-    most = max((len(row) for row in items), default=0)
-    counts, values = count_ratings([row + [np.nan] * (most - len(row)) for row in items])
-    return counts[:, None, :], values
-
-
-def _estimates(table: _Table, statistics: Mapping[str, _Statistic], resamples: int) -> dict[str, Estimate]:
-    """Each statistic with its interval, by resampling the items on which there is something to compare."""
+def _estimates(table: NDArray[np.int64], statistics: Mapping[str, Sums], resamples: int) -> dict[str, Estimate]:
+    """Each statistic of counts (items, questions, values) with its interval, by resampling items with something to compare."""
     raters = table.sum(axis=2).max(axis=1, initial=0)
     if not (raters >= 2).any():
         return {name: Estimate(None, None, None, 0, NO_OVERLAP) for name in statistics}
@@ -259,5 +276,6 @@ def _estimates(table: _Table, statistics: Mapping[str, _Statistic], resamples: i
     for name, statistic in statistics.items():
         # Fleiss' kappa needs equally many ratings, and while people work some items have fewer: it takes the largest lot.
         rows = table[raters == np.bincount(raters).argmax()] if name == "fleiss" else table
-        found[name] = estimate(lambda rows, of=statistic: of(rows.reshape(-1, rows.shape[-1])), rows, n=resamples)
+        terms = statistic.terms(rows.reshape(-1, rows.shape[2])).reshape(*rows.shape[:2], -1).sum(axis=1)
+        found[name] = estimate_sums(statistic, terms, ONE_VALUE, n=resamples)
     return found

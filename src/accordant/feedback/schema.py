@@ -34,6 +34,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 TASKS = ("rank", "pair", "likert", "thumb", "demonstration", "red_team", "vet")
@@ -143,6 +144,7 @@ item = Table(
     Column("criterion", String(300), nullable=False),  # what to judge by, shown to the labeler
     Column("priority", Float, nullable=False),  # higher first, where the project orders by it
     Column("gold", JSON(none_as_null=True)),  # the expected answer's payload; null: no gold
+    Column("attention", Boolean, nullable=False, server_default=false()),  # of gold: its own text gives the answer away
     Column("halted", String(300)),  # why nobody gets it any more; null: open
     Column("row", JSON(none_as_null=True)),  # of `vet`: the imported row as it came
     Column("created", BigInteger, nullable=False),
@@ -166,7 +168,7 @@ assignment = Table(
     Column("display", JSON, nullable=False),  # completion ids in the order in which this labeler sees them
     Column("state", String(10), nullable=False),
     Column("leased_until", BigInteger, nullable=False),
-    Column("chosen_by", String(20), nullable=False),  # why this item: gold, random, or the project's order
+    Column("chosen_by", String(20), nullable=False),  # why this item: gold, attention, random, or the project's order
     Column("created", BigInteger, nullable=False),
     UniqueConstraint("item_id", "labeler_id"),
     _one_of("state", "leased", "expired", "submitted", "surplus", "skipped"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import secrets
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select
 
 from accordant.feedback import payload as payloads
+from accordant.feedback.places import fill, lock, waited_for
 from accordant.feedback.schema import TASKS, completion, guideline, item, item_completion, model, project, prompt
 from accordant.feedback.store import Store
 from accordant.types import MADE, PromptText, Source, UserError
@@ -45,6 +48,7 @@ class Work:
     """One item to make: a prompt, the completions to judge, and what to do with them.
 
     `gold`: the expected answer as `payload` has it, with places 0..K-1 in `completions` where ids would stand; see `set_gold`.
+    `attention`: of a gold item, that its own text gives the answer away.
     """
 
     task: str
@@ -57,6 +61,7 @@ class Work:
     priority: float = 0.0
     row: Mapping[str, Any] | None = None
     gold: Mapping[str, Any] | None = None
+    attention: bool = False
     source: Source = MADE
 
 
@@ -99,7 +104,8 @@ def change(
 ) -> dict[str, tuple[Any, Any]]:  # fmt: skip
     """Set what may change while people work; returns what did, as (before, after), and logs it.
 
-    Answers already given stay: with a smaller overlap more items are full, with a larger one some are open again.
+    Answers already given stay: with a smaller overlap more items are full, with a larger one some are open again,
+    and answers that were surplus count.
 
     Raises:
         UserError: there is no such project, or a number is out of range.
@@ -117,6 +123,8 @@ def change(
         if changed:
             connection.execute(project.update().where(project.c.id == project_id).values(**wanted))
             store.log(connection, "settings", by, project=project_id, changed=changed)
+            for number in lock(connection, waited_for(connection, project_id)):
+                fill(store, connection, number)
         return changed
 
 
@@ -132,19 +140,26 @@ def revise_guidelines(store: Store, project_id: int, text: str, by: int | None =
         return version
 
 
-def add(store: Store, project_id: int, work: Sequence[Work], by: int | None = None) -> list[int]:
+def add(store: Store, project_id: int, work: Sequence[Work], by: int | None = None, *, only_new: bool = False) -> list[int]:
     """Items of these, all or none; returns their ids in order. Each gets a prompt row of its own: equal texts stay apart.
 
+    Args:
+        only_new: refuse what is in the project already: the same task, prompt, set of completions and criterion.
+
     Raises:
-        UserError: naming the place of the first that is wrong.
+        UserError: naming the place of the first that is wrong, or saying how many are there already.
     """
     for one in work:
         _check(one)
     with store.write() as connection:
         models: dict[str, int] = {}
-        attributes = connection.scalar(select(project.c.attributes).where(project.c.id == project_id))
+        # Locked, so that of two imports at once the later one sees what the other has put in.
+        query = select(project.c.attributes).where(project.c.id == project_id)
+        attributes = connection.scalar(query.with_for_update() if only_new else query)
         if attributes is None:
             raise UserError(f"there is no project {project_id}")
+        if only_new:
+            _refuse_known(connection, project_id, work)
         ids = [_add(store, connection, project_id, one, models, attributes) for one in work]
         store.log(connection, "import", by, project=project_id, items=len(ids))
         return ids
@@ -165,8 +180,12 @@ def find_project(store: Store, name: str) -> int:
     raise UserError(f"there is no project {name!r}; {hint}")
 
 
-def set_gold(store: Store, item_id: int, expected: Mapping[str, Any], by: int | None = None) -> None:
+def set_gold(
+    store: Store, item_id: int, expected: Mapping[str, Any], by: int | None = None, *, attention: bool = False
+) -> None:
     """Make an item gold: its answer is known, it is handed out unseen among the others, and it is never exported.
+
+    `attention`: its text gives the answer away, so that it tells who reads, and nothing of how well somebody judges.
 
     Raises:
         UserError: there is no such item, or the expected answer is incomplete.
@@ -177,8 +196,8 @@ def set_gold(store: Store, item_id: int, expected: Mapping[str, Any], by: int | 
             raise UserError(f"there is no item {item_id}")
         ids = list(connection.scalars(select(item_completion.c.completion_id).where(item_completion.c.item_id == item_id)))
         kept = payloads.check(row.task, expected, ids, row.attributes)
-        connection.execute(item.update().where(item.c.id == item_id).values(gold=kept))
-        store.log(connection, "gold", by, item=item_id)
+        connection.execute(item.update().where(item.c.id == item_id).values(gold=kept, attention=attention))
+        store.log(connection, "attention" if attention else "gold", by, item=item_id)
 
 
 def take_gold_back(store: Store, item_id: int, by: int | None = None) -> None:
@@ -186,7 +205,7 @@ def take_gold_back(store: Store, item_id: int, by: int | None = None) -> None:
     with store.write() as connection:
         if _item(connection, item_id).gold is None:
             raise UserError(f"item {item_id} is not gold")
-        connection.execute(item.update().where(item.c.id == item_id).values(gold=None))
+        connection.execute(item.update().where(item.c.id == item_id).values(gold=None, attention=False))
         store.log(connection, "not_gold", by, item=item_id)
 
 
@@ -249,18 +268,55 @@ def _check(one: Work) -> None:
     if len(one.completions) not in allowed:
         wanted = f"{allowed.start}" if len(allowed) == 1 else f"{allowed.start} to {allowed.stop - 1}"
         raise UserError(f"{one.source}: a {one.task} task has {len(one.completions)} completions; it needs {wanted}")
+    if one.attention and one.gold is None:
+        raise UserError(f"{one.source}: an attention check has no expected answer; give it as `gold`")
     if one.task == "vet" and not one.row:
         raise UserError(f"{one.source}: a row to vet has no fields")
+
+
+def identity(one: Work) -> tuple[object, ...]:
+    """What makes an item the same work as another one; who wrote the completions, and in which order they stand, does not."""
+    texts = frozenset(text.text for text in one.completions)
+    return _identity(one.task, one.criterion, _content(one.prompt), texts, one.row)
+
+
+def _identity(task: str, criterion: str, content: Any, texts: frozenset[str], row: Any) -> tuple[object, ...]:
+    return task, criterion, json.dumps(content, sort_keys=True), texts, json.dumps(row or None, sort_keys=True)
+
+
+def _content(asked: PromptText) -> Any:
+    """A prompt as it is stored."""
+    return asked if isinstance(asked, str) else [{"role": turn.role, "content": turn.content} for turn in asked]
+
+
+def _refuse_known(connection: Connection, project_id: int, work: Sequence[Work]) -> None:
+    texts: defaultdict[int, set[str]] = defaultdict(set)
+    of_project = item_completion.join(item).join(completion, completion.c.id == item_completion.c.completion_id)
+    query = select(item_completion.c.item_id, completion.c.text).select_from(of_project).where(item.c.project_id == project_id)
+    for number, text in connection.execute(query):
+        texts[number].add(text)
+    columns = (item.c.id, item.c.task, item.c.criterion, item.c.row, prompt.c.content)
+    query = select(*columns).join(prompt, prompt.c.id == item.c.prompt_id).where(item.c.project_id == project_id)
+    known = {
+        _identity(one.task, one.criterion, one.content, frozenset(texts[one.id]), one.row): one.id
+        for one in connection.execute(query)
+    }
+    there = [(one, known[key]) for one in work if (key := identity(one)) in known]
+    if there:
+        first, number = there[0]
+        raise UserError(
+            f"{len(there):,} of {len(work):,} items are in the project already, the first of them at {first.source} (it is "
+            f"item {number}): nothing was put in; leave them out, or give --again (on the page: tick the box)"
+        )
 
 
 def _add(
     store: Store, connection: Connection, project_id: int, one: Work, models: dict[str, int], attributes: Sequence[str]
 ) -> int:
     now = store.now()
-    content = one.prompt if isinstance(one.prompt, str) else [{"role": m.role, "content": m.content} for m in one.prompt]
     prompt_id = _insert(
-        connection, prompt, project_id=project_id, content=content, kind=one.kind, use_case=one.use_case, warning=one.warning,
-        source=str(one.source)[-500:], created=now,
+        connection, prompt, project_id=project_id, content=_content(one.prompt), kind=one.kind, use_case=one.use_case,
+        warning=one.warning, source=str(one.source)[-500:], created=now,
     )  # fmt: skip
     completions = []
     for text in one.completions:
@@ -281,11 +337,12 @@ def _add(
 
 
 def _gold(one: Work, completions: Sequence[int], attributes: Sequence[str]) -> dict[str, Any]:
-    """The column of the expected answer, absent where there is none: given as None it would hold JSON's null, not SQL's."""
+    """The columns of the expected answer, absent where there is none: given as None it would hold JSON's null, not SQL's."""
     if one.gold is None:
         return {}
     try:
-        return {"gold": payloads.check(one.task, payloads.with_ids(one.gold, completions), completions, attributes)}
+        gold = payloads.check(one.task, payloads.with_ids(one.gold, completions), completions, attributes)
+        return {"gold": gold, "attention": one.attention}
     except UserError as error:
         raise UserError(f"{one.source}: the expected answer: {error}") from error
 

@@ -114,29 +114,12 @@ def distance(one: Said, other: Said) -> float | None:
     return sum(_apart(one.task, a, b) for a, b in shared) / len(shared) if shared else None
 
 
-def equal_share(mine: Mapping[Hashable, Hashable], theirs: Mapping[Hashable, Hashable]) -> float | None:
-    """Of the questions that both answered, the share with equal `votes`; None where there is none."""
-    shared = [name for name in mine if name in theirs]
-    return sum(mine[name] == theirs[name] for name in shared) / len(shared) if shared else None
-
-
 def by_item(answers: Iterable[Said]) -> dict[int, list[Said]]:
     """The answers of each item, in the order given."""
     found: defaultdict[int, list[Said]] = defaultdict(list)
     for one in answers:
         found[one.item_id].append(one)
     return dict(found)
-
-
-def compared(answers: Iterable[Said]) -> list[tuple[Said, Said, float]]:
-    """Every two answers to one item that can be compared, with their share of equal votes."""
-    found = []
-    for item in by_item(answers).values():
-        for (one, mine), (other, theirs) in combinations([(one, votes(one)) for one in item], 2):
-            share = equal_share(mine, theirs)
-            if share is not None:
-                found.append((one, other, share))
-    return found
 
 
 def right(one: Said, gold: Mapping[str, Any]) -> bool | None:

@@ -119,20 +119,22 @@ def write(store: Store, project_id: int, folder: str | Path, how: How | None = N
         raise UserError(f"{target} exists and is no empty folder: an export is written into a folder of its own")
     answers = said(store, project_id, ai=how.ai, surplus=how.surplus)
     left_out: Counter[str] = Counter()
-    if how.which == "consensus":
-        answers += [one for one in ruled(store, project_id) if one.gold is None]
-    lines = _lines(answers, rulings(store, project_id), how, left_out)
+    by_admins = [one for one in ruled(store, project_id) if one.gold is None] if how.which == "consensus" else []
+    everything = answers + by_admins
+    lines = _lines(everything, rulings(store, project_id), how, left_out)
     if not lines:
         reasons = "; ".join(f"{count} {reason}" for reason, count in (+left_out).items())
-        raise UserError(f"of {len(answers)} answers none gives a row: {reasons or 'nothing has been said yet'}")
+        what = f"{len(answers)} answers" + (f" and {len(by_admins)} rulings" if by_admins else "")
+        raise UserError(f"of {what} none gives a row: {reasons or 'nothing has been said yet'}")
     files = _parts(lines, how)
-    names = _prompt_ids(answers)
+    names = _prompt_ids(everything)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         for name, some in files.items():
             write_values(temporary / f"{name}.{how.form}", _values(some, how, names))
         counts = {name: len(some) for name, some in files.items()}
-        told = {"schema": 1, "rows": counts, "left_out": dict(+left_out), "answers": len(answers), "settings": asdict(how)}
+        told = {"schema": 1, "rows": counts, "left_out": dict(+left_out), "answers": len(answers)}
+        told |= {"rulings": len(by_admins), "settings": asdict(how)}
         (temporary / "export.json").write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(temporary, target)

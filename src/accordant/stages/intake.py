@@ -17,7 +17,8 @@ its shape suggests:
 
 A completion is text, or {"text": ..., "model": ..., "sampling": {...}}. Beside these a row may say `criterion`, `kind` (normal,
 red_team, demonstration), `use_case` (`tasks.USE_CASES`), `warning`, `priority` and `gold`, the expected answer with places
-0..K-1 in `completions` for ids (of a pair 0 is chosen).
+0..K-1 in `completions` for ids (of a pair 0 is chosen); beside it `attention`: true
+of a check whose text gives the answer away.
 
 Prompts of demonstrations are of InstructGPT's three kinds: plain; few-shot, where `examples` [{"prompt": ..., "completion":
 ...}, ...], and perhaps an `instruction`, become the prompt's beginning; user-based, written for the `use_case` that it names.
@@ -48,9 +49,9 @@ from accordant.feedback.store import Store
 from accordant.feedback.tasks import ATTRIBUTES, USE_CASES, Text, Work
 from accordant.types import Chat, Message, Pair, Prompt, PromptText, Ranking, Rating, Row, Source, Thumb, UserError
 
-CONTROL = ("task", "criterion", "kind", "use_case", "warning", "priority", "gold", "examples")
+CONTROL = ("task", "criterion", "kind", "use_case", "warning", "priority", "gold", "attention", "examples")
 """The fields that say what to do with a row; no row of data has them."""
-_OF_VET = ("task", "criterion", "warning", "priority", "gold")  # the others are the row's own
+_OF_VET = ("task", "criterion", "warning", "priority", "gold", "attention")  # the others are the row's own
 _KINDS = ("normal", "red_team", "demonstration")
 _SUGGESTED: Mapping[type[Row], str] = {
     Pair: "pair", Ranking: "rank", Rating: "likert", Thumb: "thumb", Prompt: "demonstration",
@@ -72,7 +73,7 @@ class Asked:
 
 def work(
     path: str | Path, task: str | None = None, *, criterion: str = "", warning: str | None = None,
-    attributes: Sequence[str] = ATTRIBUTES, map: Mapping[str, str] | None = None,
+    attributes: Sequence[str] = ATTRIBUTES, map: Mapping[str, str] | None = None, again: bool = False,
 ) -> list[Work]:  # fmt: skip
     """The items that the rows of a file make, in order.
 
@@ -83,6 +84,7 @@ def work(
         warning: what to warn of before a row is shown, in rows that do not say.
         attributes: the project's Likert scales, which expected ratings are checked against.
         map: {theirs: ours} renames fields first.
+        again: rows that make the same item twice are wanted.
 
     Raises:
         UserError: the file is not there or empty, the task is unknown, or rows are bad: up to 20 are named, all are counted.
@@ -103,20 +105,36 @@ def work(
             made += _work(found, asked)
         except (Bad, UserError) as bad:
             complaints.append(Complaint(found.source, str(bad)))
-    return all_good(path, made, complaints if made else once(complaints))
+    twins = [] if again else _twins(made)
+    return all_good(path, made, [*complaints, *twins] if made else once(complaints), len(made) - len(twins))
+
+
+def _twins(made: Sequence[Work]) -> list[Complaint]:
+    """The rows that make an item which an earlier row makes."""
+    first: dict[object, Work] = {}
+    found = []
+    for one in made:
+        known = first.setdefault(tasks.identity(one), one)
+        if known is not one:
+            why = f"the same {one.task} task as at {known.source}; leave one out, or give --again (on the page: tick the box)"
+            found.append(Complaint(one.source, why))
+    return found
 
 
 def put_in(
     store: Store, project_id: int, path: str | Path, task: str | None = None, *, criterion: str = "",
-    warning: str | None = None, map: Mapping[str, str] | None = None, by: int | None = None,
+    warning: str | None = None, map: Mapping[str, str] | None = None, again: bool = False, by: int | None = None,
 ) -> int:  # fmt: skip
-    """Make the items of a file in one transaction and return how many. Arguments and errors as of `work`."""
+    """Make the items of a file in one transaction and return how many. Arguments and errors as of `work`.
+
+    Raises UserError, too, for items that are in the project already, unless `again`.
+    """
     with store.read() as connection:
         attributes = connection.scalar(select(schema.project.c.attributes).where(schema.project.c.id == project_id))
     if attributes is None:
         raise UserError(f"there is no project {project_id}")
-    made = work(path, task, criterion=criterion, warning=warning, attributes=attributes, map=map)
-    return len(tasks.add(store, project_id, made, by))
+    made = work(path, task, criterion=criterion, warning=warning, attributes=attributes, map=map, again=again)
+    return len(tasks.add(store, project_id, made, by, only_new=not again))
 
 
 def _work(record: Record, asked: Asked) -> list[Work]:
@@ -141,11 +159,14 @@ def _work(record: Record, asked: Asked) -> list[Work]:
         _refuse_typos(fields)
         kind = _choice(control, "kind", _KINDS)
         made = [some for row in shapes.opened(fields) for some in _items(want.present(row), base, kind, control)]
+    attention = _yes(control, "attention")
     if "gold" not in control:
+        if attention:
+            raise Bad("`attention` is true and there is no `gold`; give the expected answer, which the text gives away")
         return made
     if len(made) > 1:
         raise Bad(f"`gold` is one expected answer, and the row makes {len(made)} items; give each a row of its own")
-    return [replace(made[0], gold=_gold(control["gold"], made[0], asked.attributes))]
+    return [replace(made[0], gold=_gold(control["gold"], made[0], asked.attributes), attention=attention)]
 
 
 def _items(fields: Fields, base: Work, kind: str | None, control: Fields) -> list[Work]:
@@ -271,6 +292,13 @@ def _choice(fields: Fields, name: str, known: Sequence[str]) -> str | None:
     raise Bad(f"`{name}` is {shown(value)}; {hint}")
 
 
+def _yes(fields: Fields, name: str) -> bool:
+    value = fields.get(name, False)
+    if not isinstance(value, bool):
+        raise Bad(f"`{name}` is {shown(value)}; it must be true or false")
+    return value
+
+
 def _short(fields: Fields, name: str) -> str | None:
     if name not in fields:
         return None
@@ -297,7 +325,7 @@ def _unspelled(record: Record) -> Mapping[str, Any]:
     if not record.spelled:
         return record.fields
     fields = {name: cell for name, cell in record.fields.items() if cell != "" or name not in CONTROL}
-    spelled = {name: fields.pop(name) for name in ("priority", "gold", "examples") if name in fields}
+    spelled = {name: fields.pop(name) for name in ("priority", "gold", "attention", "examples") if name in fields}
     return {**want.unspelled(fields), **{name: _json(str(cell), name) for name, cell in spelled.items()}}
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from accordant.config import nearest
-from accordant.data.template import Template, ensure_pad
+from accordant.data.template import Template, ensure_pad, framed
 from accordant.models.checkpoint import read_meta
 from accordant.models.load import ModelConfig, require_scores
 from accordant.models.scalar import ScalarModel
@@ -35,6 +35,7 @@ class Reader:
     template: Template
     reads: Reads  # "text": prompt and answer as one text, as a classifier was trained on
     meta: dict[str, Any]  # of accordant.json; empty for a model that was trained elsewhere
+    told: bool = False  # whether somebody asked for `reads`
 
     @classmethod
     def load(
@@ -48,16 +49,20 @@ class Reader:
             reads: what is read of a row with an answer; None: as in training, both where that is unknown.
 
         Raises:
-            UserError: the checkpoint has no trained head.
+            UserError: the checkpoint has no trained head; or `eos` is given for an encoder, whose texts end in its own way.
         """
         require_scores(cfg)
         model = ScalarModel.load(cfg)
         ensure_pad(model.tokenizer)
+        if eos is not None and framed(model.tokenizer):
+            raise UserError(f"{cfg.path} is an encoder, whose texts end with its own token whatever eos says; leave eos out")
         meta = read_meta(cfg.path)
         ends = bool(meta.get("eos", False)) if eos is None else eos
         # A classifier's one text is written as such; "prompt and answer" asks for the same, both in one.
         own: Reads = "text" if meta.get("reads") == "text" and reads != "answer" else reads or "prompt and answer"
-        return cls(cfg.path, model, Template(model.tokenizer, model.context or 1 << 20, scored_eos=ends), own, meta)
+        return cls(
+            cfg.path, model, Template(model.tokenizer, model.context or 1 << 20, scored_eos=ends), own, meta, reads is not None
+        )
 
     @property
     def names(self) -> list[str]:
@@ -70,8 +75,14 @@ class Reader:
         return self.meta.get("reads") == "prompt and answer" and "score_mean" in self.meta
 
     def encode(self, row: Row) -> list[Tokens]:
-        """Every text of a row that gets a score, in the order of `texts_of`. Raises UserError for a bare prompt."""
+        """Every text of a row that gets a score, in the order of `texts_of`.
+
+        Raises:
+            UserError: the row is a bare prompt; or it is a text without an answer, and `reads` was asked for.
+        """
         if isinstance(row, Labelled | Document):
+            if self.told:
+                raise UserError(f"{row.source}: reads says what is read of an answer, and this is a bare text; leave reads out")
             return [self.text(row.text, row.source)]
         return [self.answer(row.prompt, text, row.source) for text in texts_of(row)]
 

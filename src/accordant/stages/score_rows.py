@@ -6,28 +6,22 @@ model's context is named and gets null, because nothing is cut and beyond its co
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from torch import Tensor
 
 from accordant.data.loaded import Loaded
-from accordant.data.output import as_line
 from accordant.data.reading import came
 from accordant.data.rows import all_good, check
 from accordant.data.template import LongRows
-from accordant.stages.folder import plain
 from accordant.stages.reader import Reader
 from accordant.types import Pair, Ranking, Row, UserError
 
 Watch: TypeAlias = "Callable[[str, int], AbstractContextManager[Callable[[int], None]]]"
 Score: TypeAlias = "float | None"
-FORMATS = (".jsonl", ".parquet", ".csv")
 
 
 class Scorer:
@@ -141,64 +135,3 @@ def _joined(found: Loaded, new: Sequence[dict[str, Any]]) -> list[dict[str, Any]
                 raise UserError(f"{row.source}: the rows have a field {key!r} already; name the new one with --as")
         joined.append({**own, **fields})
     return joined
-
-
-def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write a .jsonl, .parquet or .csv file, whole or not at all; in CSV lists and objects are JSON, and null is empty.
-
-    Raises:
-        UserError: the name ends otherwise, its folder is not there, or a column of a Parquet file has values of several kinds.
-    """
-    check_format(path)
-    temporary = path.with_name(f".{path.name}.new")
-    try:
-        {".jsonl": _write_jsonl, ".parquet": _write_parquet, ".csv": _write_csv}[path.suffix](temporary, rows)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def check_format(path: Path) -> None:
-    """Raises UserError where the name does not say a format that can be written, or the folder is not there."""
-    if path.suffix not in FORMATS:
-        raise UserError(f"{path}: scores are written as {', '.join(FORMATS)}; end the name with one of them")
-    if not path.parent.is_dir():
-        raise UserError(f"{path}: there is no folder {path.parent}; make it first")
-
-
-def as_json(row: dict[str, Any]) -> str:
-    """One line of JSON; what JSON cannot say becomes text, as dates do, or null, as numbers that are none."""
-    return as_line(plain(row))
-
-
-def _write_jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(as_json(row) + "\n" for row in rows)
-
-
-def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row))
-
-
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, _columns(rows))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({key: json.dumps(plain(v), ensure_ascii=False) if isinstance(v, list | dict) else v
-                             for key, v in row.items()})  # fmt: skip
-
-
-def _write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    import pyarrow
-    from pyarrow import parquet
-
-    table = {}
-    for name in _columns(rows):
-        try:
-            table[name] = pyarrow.array([row.get(name) for row in rows])
-        except (pyarrow.ArrowException, OverflowError) as error:
-            raise UserError(
-                f"{path}: the column {name!r} has values of several kinds ({error}); write .jsonl instead"
-            ) from error
-    parquet.write_table(pyarrow.table(table), path)

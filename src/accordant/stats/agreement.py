@@ -10,12 +10,13 @@ fixed raters.
 import warnings
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from accordant.stats.intervals import Undefined, Value
+from accordant.stats.intervals import Sums, Undefined, Value
 from accordant.stats.rankings import levels
 from accordant.types import Ranking
 
@@ -71,11 +72,23 @@ def raw_agreement(counts: ArrayLike) -> Value:
     another kind.
     """
     table = _whole(counts)
+    found = float(_raw_value(_raw_terms(table).sum(axis=0, keepdims=True))[0])
+    return Undefined(NO_OVERLAP) if np.isnan(found) else found
+
+
+def _raw_terms(table: NDArray[Any]) -> NDArray[np.float64]:
+    """(N, C) -> (N, 2): the share of equal pairs of ratings, and 1; nothing where there is no pair."""
     raters = table.sum(axis=1)
-    table, raters = table[raters >= 2], raters[raters >= 2]
-    if not len(table):
-        return Undefined(NO_OVERLAP)
-    return float(((table * (table - 1)).sum(axis=1) / (raters * (raters - 1))).mean())
+    share = (table * (table - 1)).sum(axis=1) / np.maximum(raters * (raters - 1), 1)
+    return np.stack([share, raters >= 2], axis=1).astype(np.float64) * (raters >= 2)[:, None]
+
+
+def _raw_value(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(sums[:, 1] > 0, sums[:, 0] / np.maximum(sums[:, 1], 1), np.nan)
+
+
+RAW = Sums(_raw_terms, _raw_value)
+"""`raw_agreement` by sums over the rows of a counts table."""
 
 
 def fleiss(counts: ArrayLike) -> Value:
@@ -93,9 +106,26 @@ def fleiss(counts: ArrayLike) -> Value:
             f"items have {raters.min()} to {raters.max()} ratings, and Fleiss' kappa needs equally many on each: "
             "Krippendorff's alpha allows for missing ones"
         )
-    if (table.sum(axis=0) > 0).sum() == 1:
-        return Undefined(ONE_VALUE)
-    return fleiss_kappa(table)
+    found = float(_fleiss_value(_fleiss_terms(table).sum(axis=0, keepdims=True))[0])
+    return Undefined(ONE_VALUE) if np.isnan(found) else found
+
+
+def _fleiss_terms(table: NDArray[Any]) -> NDArray[np.float64]:
+    """(N, C) -> (N, 2 + C): equal pairs of ratings, all pairs, and the ratings by category."""
+    raters = table.sum(axis=1)
+    return np.column_stack([(table * (table - 1)).sum(axis=1), raters * (raters - 1), table]).astype(np.float64)
+
+
+def _fleiss_value(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Items with equally many ratings have equally many pairs, so that the mean of their shares is the share of all pairs."""
+    defined = np.count_nonzero(sums[:, 2:], axis=1) > 1
+    share = sums[:, 2:] / sums[:, 2:].sum(axis=1, keepdims=True)
+    chance = np.where(defined, (share**2).sum(axis=1), 0.0)
+    return np.where(defined, (sums[:, 0] / sums[:, 1] - chance) / (1.0 - chance), np.nan)
+
+
+FLEISS = Sums(_fleiss_terms, _fleiss_value)
+"""`fleiss` by sums over the rows of a counts table that have equally many ratings, or none."""
 
 
 def pairwise_votes(items: Sequence[Sequence[Ranking]]) -> NDArray[np.int64]:

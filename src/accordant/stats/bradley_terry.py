@@ -14,7 +14,9 @@ mode, so with two answers an item and few labelers the beta of a very careful la
 labelers); from four answers an item on it is within about a fifth.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -76,19 +78,21 @@ class Fit:
 
 def davidson(eta: ArrayLike, log_tie: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """The probabilities of first, second and tie; `eta` and `log_tie` broadcast, and ``log_tie = -inf`` excludes ties."""
-    half, tie = np.broadcast_arrays(np.asarray(eta, dtype=np.float64) / 2, np.asarray(log_tie, dtype=np.float64))
-    top = np.maximum(np.abs(half), tie)  # so that the largest exponent is 0
-    first, second, tied = np.exp(half - top), np.exp(-half - top), np.exp(tie - top)
-    total = first + second + tied
-    return first / total, second / total, tied / total
+    half = np.asarray(eta, dtype=np.float64) / 2
+    likely, tied, total = _masses(np.abs(half), np.asarray(log_tie, dtype=np.float64))
+    unlikely = likely**2 / total
+    first = np.where(half >= 0, 1 / total, unlikely)
+    return first, np.where(half >= 0, unlikely, 1 / total), tied / total
 
 
-def log_likelihood(eta: NDArray[np.float64], log_tie: NDArray[np.float64], outcome: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(M,) nats: log P of each outcome, also where P itself would round to 0."""
-    half = np.abs(eta) / 2
-    top = np.maximum(half, log_tie)
-    log_total = top + np.log(np.exp(half - top) + np.exp(-half - top) + np.exp(log_tie - top))
-    return outcome * eta / 2 + np.where(outcome == 0, log_tie, 0.0) - log_total
+def _masses(half: NDArray[np.float64], log_tie: NDArray[np.float64]) -> tuple[Any, Any, Any]:
+    """With ``x = e^{-half}``, half >= 0: x, nu x, and their total ``1 + x^2 + nu x``, the masses being over e^{half}.
+
+    One exponential for all three outcomes: this is where the time of a fit goes. nu is at most e^300, so that it is finite.
+    """
+    x = np.exp(-half)
+    tied = np.exp(np.minimum(log_tie, 300.0)) * x
+    return x, tied, 1 + x * x + tied
 
 
 def posterior(
@@ -102,18 +106,7 @@ def posterior(
     """
     beta, tie = np.asarray(discrimination, dtype=np.float64), np.asarray(log_tie, dtype=np.float64)
     _check(data, beta, tie, score_sd)
-    slot = _slots(data.item)
-    size, width = int(data.item[-1]) + 1, int(slot.max()) + 1
-    score = np.zeros((size, width))
-    if start is not None:
-        score[data.item, slot] = np.asarray(start)
-    for _ in range(200):
-        gradient, hessian = _derivatives(data, slot, score, beta, tie, score_sd)
-        step = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
-        if np.abs(step).max() < 1e-8 * (1 + np.abs(score).max()):
-            return Scores(score[data.item, slot], np.linalg.inv(hessian), slot)
-        score = _climb(data, slot, score, step, beta, tie, score_sd)
-    raise ArithmeticError(f"no mode after 200 steps of Newton's method, with discriminations up to {np.abs(beta).max():g}")
+    return _posterior(_laid_out(data), beta, tie, score_sd, None if start is None else np.asarray(start, dtype=np.float64))
 
 
 def fit(data: Comparisons, prior: Prior | None = None, *, tolerance: float = 1e-3, most_iterations: int = 200) -> Fit:
@@ -131,17 +124,19 @@ def fit(data: Comparisons, prior: Prior | None = None, *, tolerance: float = 1e-
     prior = prior or Prior()
     beta = np.full(data.labelers, prior.discrimination[0])
     tie = np.full(data.labelers, prior.log_tie[0])
+    _check(data, beta, tie, prior.score_sd)
+    layout = _laid_out(data)
     start: NDArray[np.float64] | None = None
     iterations, converged = 0, False
     while not converged and iterations < most_iterations:
-        scores = posterior(data, beta, tie, prior.score_sd, start)
+        scores = _posterior(layout, beta, tie, prior.score_sd, start)
         start = scores.mode
-        new_beta, new_tie = _labelers(data, scores, beta, tie, prior)
+        new_beta, new_tie = _labelers(layout, scores, beta, tie, prior)
         new_beta = new_beta * _spread(scores, data.item) / prior.score_sd
         moved = max(np.abs(new_beta - beta).max(), np.abs(new_tie - tie).max())
         beta, tie = new_beta, new_tie
         iterations, converged = iterations + 1, bool(moved < tolerance)
-    return Fit(posterior(data, beta, tie, prior.score_sd, start), beta, tie, iterations, converged)
+    return Fit(_posterior(layout, beta, tie, prior.score_sd, start), beta, tie, iterations, converged)
 
 
 def _spread(scores: Scores, item: NDArray[np.int64]) -> float:
@@ -152,53 +147,99 @@ def _spread(scores: Scores, item: NDArray[np.int64]) -> float:
 # --- E: scores --------------------------------------------------------------------------------------------------------
 
 
-def _derivatives(
-    data: Comparisons,
-    slot: NDArray[np.int64],
-    score: NDArray[np.float64],
-    beta: NDArray[np.float64],
-    tie: NDArray[np.float64],
-    sd: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gradient (N, K) and negative Hessian (N, K, K) of the log-posterior."""
-    item, a, b, slope = data.item[data.first], slot[data.first], slot[data.second], beta[data.labeler]
-    p, q, _ = davidson(slope * (score[item, a] - score[item, b]), tie[data.labeler])
-    mean = (p - q) / 2
-    pull = data.weight * slope * (data.outcome / 2 - mean)
-    stiffness = data.weight * slope**2 * ((p + q) / 4 - mean**2)
-    gradient = -score / sd**2
-    np.add.at(gradient, (item, a), pull)
-    np.add.at(gradient, (item, b), -pull)
-    hessian = np.tile(np.eye(score.shape[1]) / sd**2, (len(score), 1, 1))
-    for row, column, sign in ((a, a, 1), (b, b, 1), (a, b, -1), (b, a, -1)):
-        np.add.at(hessian, (item, row, column), sign * stiffness)
-    return gradient, hessian
+@dataclass(frozen=True)
+class _Layout:
+    """Comparisons with what every step of a fit needs of them. Scores are a table (N, K): object o is in cell[o]."""
+
+    data: Comparisons
+    slot: NDArray[np.int64]  # (O,) the place of each object within its item
+    cell: NDArray[np.int64]  # (O,) item * K + slot
+    item: NDArray[np.int64]  # (M,) of each comparison
+    first: NDArray[np.int64]  # (M,) the cell of the first object
+    second: NDArray[np.int64]  # (M,)
+    shape: tuple[int, int]  # N, K
+    by_labeler: tuple[NDArray[np.int64], ...]  # R rows of indices into the comparisons
+
+
+@dataclass(frozen=True)
+class _Slope:
+    """The log-posterior of the scores at a place."""
+
+    height: NDArray[np.float64]  # (N,)
+    gradient: NDArray[np.float64]  # (N, K)
+    hessian: NDArray[np.float64]  # (N, K, K) negative
+
+
+def _laid_out(data: Comparisons) -> _Layout:
+    slot = _slots(data.item)
+    shape = int(data.item[-1]) + 1, int(slot.max()) + 1
+    cell = data.item * shape[1] + slot
+    order = np.argsort(data.labeler, kind="stable")
+    mine = np.split(order, np.searchsorted(data.labeler[order], np.arange(1, data.labelers)))
+    return _Layout(data, slot, cell, data.item[data.first], cell[data.first], cell[data.second], shape, tuple(mine))
+
+
+def _posterior(
+    layout: _Layout, beta: NDArray[np.float64], tie: NDArray[np.float64], sd: float, start: NDArray[np.float64] | None
+) -> Scores:
+    score = np.zeros(layout.shape)
+    if start is not None:
+        score.ravel()[layout.cell] = start
+    slope = _slope(layout, score, beta, tie, sd)
+    for _ in range(200):
+        step = np.linalg.solve(slope.hessian, slope.gradient[:, :, None])[:, :, 0]
+        if np.abs(step).max() < 1e-8 * (1 + np.abs(score).max()):
+            return Scores(score.ravel()[layout.cell], np.linalg.inv(slope.hessian), layout.slot)
+        score, slope = _climb(layout, score, slope, step, beta, tie, sd)
+    raise ArithmeticError(f"no mode after 200 steps of Newton's method, with discriminations up to {np.abs(beta).max():g}")
+
+
+def _slope(
+    layout: _Layout, score: NDArray[np.float64], beta: NDArray[np.float64], tie: NDArray[np.float64], sd: float
+) -> _Slope:
+    data, (items, width) = layout.data, layout.shape
+    likelihood, pull, stiffness = np.empty((3, len(data.outcome)))
+    for some in _blocks(len(data.outcome)):
+        who, outcome = data.labeler[some], data.outcome[some]
+        steep, log_tie = beta[who], tie[who]
+        half = steep * (score.ravel()[layout.first[some]] - score.ravel()[layout.second[some]]) / 2
+        size = np.abs(half)
+        x, tied, total = _masses(size, log_tie)
+        mean = np.copysign((1 - x * x) / (2 * total), half)
+        # log P(y): a tie has no part of -half, and its own log nu.
+        likelihood[some] = outcome * half - size - np.log(total) + np.where(outcome == 0, log_tie, 0.0)
+        pull[some] = steep * (outcome / 2 - mean)
+        stiffness[some] = steep**2 * ((1 - tied / total) / 4 - mean**2)
+    likelihood, pull, stiffness = data.weight * likelihood, data.weight * pull, data.weight * stiffness
+    height = np.bincount(layout.item, likelihood, items) - (score**2).sum(axis=1) / (2 * sd**2)
+    cells = items * width
+    gradient = np.bincount(layout.first, pull, cells) - np.bincount(layout.second, pull, cells)
+    across = np.bincount(layout.first * width + layout.second % width, stiffness, cells * width)
+    hessian = -across.reshape(items, width, width).astype(np.float64)  # of no rows: whole numbers
+    hessian += hessian.transpose(0, 2, 1).copy()
+    diagonal = np.arange(width)
+    both = np.bincount(layout.first, stiffness, cells) + np.bincount(layout.second, stiffness, cells)
+    hessian[:, diagonal, diagonal] = both.reshape(items, width) + 1 / sd**2
+    return _Slope(height, gradient.reshape(items, width) - score / sd**2, hessian)
 
 
 def _climb(
-    data: Comparisons,
-    slot: NDArray[np.int64],
+    layout: _Layout,
     score: NDArray[np.float64],
+    slope: _Slope,
     step: NDArray[np.float64],
     beta: NDArray[np.float64],
     tie: NDArray[np.float64],
     sd: float,
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], _Slope]:
     """A step that lowers no item's log-posterior: halved for the items where it would."""
-    item, a, b = data.item[data.first], slot[data.first], slot[data.second]
-
-    def height(place: NDArray[np.float64]) -> NDArray[np.float64]:
-        eta = beta[data.labeler] * (place[item, a] - place[item, b])
-        likelihood = log_likelihood(eta, tie[data.labeler], data.outcome)
-        return np.bincount(item, data.weight * likelihood, len(place)) - (place**2).sum(axis=1) / (2 * sd**2)
-
-    now = height(score)
     length = np.ones(len(score))
     while True:
         place = score + length[:, None] * step
-        lower = height(place) < now - 1e-9 * (1 + np.abs(now))
+        there = _slope(layout, place, beta, tie, sd)
+        lower = there.height < slope.height - 1e-9 * (1 + np.abs(slope.height))
         if not lower.any():
-            return place
+            return place, there
         length[lower] /= 2
 
 
@@ -206,37 +247,61 @@ def _climb(
 
 
 def _labelers(
-    data: Comparisons, scores: Scores, beta: NDArray[np.float64], tie: NDArray[np.float64], prior: Prior
+    layout: _Layout, scores: Scores, beta: NDArray[np.float64], tie: NDArray[np.float64], prior: Prior
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Beta and log nu of each labeler: Newton's method in two dimensions, with steps of at most 1."""
-    item, a, b = data.item[data.first], scores.slot[data.first], scores.slot[data.second]
-    v = scores.covariance
-    spread = np.sqrt(v[item, a, a] + v[item, b, b] - 2 * v[item, a, b])
-    gap = (scores.mode[data.first] - scores.mode[data.second])[:, None] + spread[:, None] * _NODES  # (M, nodes)
-    weight = data.weight[:, None] * _NODE_WEIGHTS
-    who, outcome = data.labeler, data.outcome[:, None]
+    """Beta and log nu of each labeler."""
+    width = layout.shape[1]
+    v = scores.covariance.ravel()
+    own = v.reshape(-1, width * width)[:, :: width + 1].ravel()  # (N * K,) the variance of each score
+    across = v[layout.first * width + layout.second % width]
+    spread = np.sqrt(own[layout.first] + own[layout.second] - 2 * across)
+    gap = scores.mode[layout.data.first] - scores.mode[layout.data.second]
+    place = np.stack([beta, tie], axis=1)
+    for r, mine in enumerate(layout.by_labeler):
+        place[r] = _labeler(
+            gap[mine, None] + spread[mine, None] * _NODES, layout.data.outcome[mine, None],
+            layout.data.weight[mine, None] * _NODE_WEIGHTS, place[r], prior,
+        )  # fmt: skip
+    return place[:, 0], place[:, 1]
+
+
+def _labeler(
+    gap: NDArray[np.float64], outcome: NDArray[np.int64], weight: NDArray[np.float64], place: NDArray[np.float64], prior: Prior
+) -> NDArray[np.float64]:
+    """One labeler's (beta, log nu) by Newton's method, with steps of at most 1, from comparisons (m, nodes)."""
     means = np.array([prior.discrimination[0], prior.log_tie[0]])
     precision = np.array([prior.discrimination[1], prior.log_tie[1]]) ** -2.0
-    place = np.stack([beta, tie], axis=1)
-
-    def total(terms: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(who, (weight * terms).sum(axis=1), data.labelers).astype(np.float64)  # of no rows: whole numbers
-
+    weighted = weight * gap
+    squared = weighted * gap
+    seen = np.array([(weighted * outcome).sum() / 2, (weight * (outcome == 0)).sum()])
     for _ in range(50):
-        p, q, t = davidson(place[who, 0, None] * gap, place[who, 1, None])
-        mean = (p - q) / 2
-        gradient = np.stack([total((outcome / 2 - mean) * gap), total((outcome == 0) - t)], axis=1)
-        gradient -= (place - means) * precision
-        cross = total(-mean * t * gap)
-        curvature = np.empty((data.labelers, 2, 2))
-        curvature[:, 0, 0] = total(((p + q) / 4 - mean**2) * gap**2) + precision[0]
-        curvature[:, 1, 1] = total(t * (1 - t)) + precision[1]
-        curvature[:, 0, 1] = curvature[:, 1, 0] = cross
-        step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]
+        by_beta, by_tie, cross, by_beta_twice, by_tie_twice = 0.0, 0.0, 0.0, 0.0, 0.0
+        for some in _blocks(len(gap)):
+            half = place[0] / 2 * gap[some]
+            x, tied, total = _masses(np.abs(half), place[1])
+            mean, t = np.copysign((1 - x * x) / (2 * total), half), tied / total
+            by_beta += _dot(weighted[some], mean)
+            by_tie += _dot(weight[some], t)
+            cross -= _dot(weighted[some], mean * t)
+            by_beta_twice += _dot(squared[some], (1 - t) / 4 - mean * mean)
+            by_tie_twice += _dot(weight[some], t * (1 - t))
+        gradient = seen - [by_beta, by_tie] - (place - means) * precision
+        curvature = np.array([[by_beta_twice, cross], [cross, by_tie_twice]])
+        step = np.linalg.solve(curvature + np.diag(precision), gradient)
         place = place + np.clip(step, -1.0, 1.0)
         if np.abs(step).max() < 1e-4:  # well below what ends the iterations of EM
             break
-    return place[:, 0], place[:, 1]
+    return place
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    """Rows by the thousand: what is made of them stays in the processor's cache, which is three times as fast."""
+    return (slice(start, start + 1024) for start in range(0, count, 1024))
+
+
+def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """The sum of products. BLAS would start threads for it, which cost more than it does."""
+    return float(np.einsum("ij,ij->", a, b))
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------

@@ -10,11 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from accordant.stats.rankings import levels
+from accordant.stats.rankings import CONSENSUS, levels
 from accordant.types import Pair, Ranking
-
-CONSENSUS = "consensus"
-"""The labeler of what several say together."""
 
 
 def borda(rankings: Sequence[Ranking]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Signs that a labeler is not reading: answers too fast, always one position, always a tie, always F; and gold accuracy.
+"""Signs that a labeler is not reading: answers too fast, one position, always a tie or F, checks missed; gold accuracy.
 
 Each is a small test against what the others do, or against chance. A flag is a reason to look, never a verdict. With many
 labelers, divide `alpha` by their number. Left out: drift over time, and copies of other labelers' answers.
@@ -13,6 +13,10 @@ from scipy.stats import beta, binom
 
 ALPHA = 1e-3
 """The chance, at most, that a labeler like the others is flagged."""
+
+
+SLIP = 0.05
+"""The share of attention checks that somebody who reads may miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,18 @@ def too_fast(seconds: ArrayLike, others: ArrayLike, *, floor: float = 2.0, z: fl
     theirs = int(fast_answers(others, others, floor=floor, z=z).sum())
     n, rest = np.asarray(seconds).size, np.asarray(others).size
     return too_often(mine, n, (theirs + 1) / (rest + 2), at_least=0.1, alpha=alpha, what="too fast to have been read")
+
+
+def missed_checks(missed: int, n: int, others_missed: int, others_n: int, *, alpha: float = ALPHA) -> Flag:
+    """Misses a fifth or more of `n` attention checks, and more than a slip now and then explains.
+
+    Ordinary are `SLIP`, or the share that the other labelers miss where that is more: a check that most people miss gives no
+    answer away. Raises as `too_often` does.
+    """
+    if not 0 <= others_missed <= others_n:
+        raise ValueError(f"others: {others_missed} of {others_n} is out of range")
+    rate = max(SLIP, others_missed / others_n) if others_n else SLIP
+    return too_often(missed, n, rate, at_least=0.2, alpha=alpha, what="attention checks missed")
 
 
 def gold_accuracy(right: int, n: int, *, prior: tuple[float, float] = (2.0, 1.0), level: float = 0.95) -> GoldAccuracy:

@@ -84,20 +84,65 @@ def estimate(
     _check_level(level)
     members = _members(groups, len(items))
     value = _defined_or_why(statistic(items))
-    if isinstance(value, Undefined):
-        return Estimate(None, None, None, len(items), value.reason)
-    if len(members) < 2:
-        what = "item" if groups is None else "group of items"
-        return Estimate(value, None, None, len(items), f"there is one {what}: an interval needs at least two")
+    if isinstance(value, Undefined) or len(members) < 2:
+        return _estimate(value, [], len(items), len(members), n, level, groups is not None)
     drawn = [_defined_or_why(statistic(_take(items, chosen))) for chosen in _resamples(members, n, seed)]
     defined = [one for one in drawn if not isinstance(one, Undefined)]
-    missing = len(drawn) - len(defined)
+    return _estimate(value, defined, len(items), len(members), n, level, groups is not None)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """A statistic that needs of its items only sums over them: a resample is a weighted sum, and costs next to nothing."""
+
+    terms: Callable[[NDArray[Any]], NDArray[np.float64]]  # (N, ...) items -> (N, D)
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]]  # (B, D) sums -> (B,) values, nan where undefined
+
+
+def estimate_sums(
+    statistic: Sums,
+    terms: NDArray[np.float64],
+    why: str,
+    *,
+    n: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    groups: ArrayLike | None = None,
+) -> Estimate:
+    """What `estimate` answers, for a statistic of sums over N items with the terms (N, D), and with the same resamples.
+
+    `why`: the reason to give where it is undefined. Raises as `estimate` does.
+    """
+    if len(terms) == 0:
+        raise ValueError("no items: a statistic needs at least one")
+    if n < 1:
+        raise ValueError(f"n is {n}: at least one resample is needed")
+    _check_level(level)
+    unit = _units(groups, len(terms))
+    units = int(unit.max()) + 1
+    value = float(statistic.value(terms.sum(axis=0, keepdims=True))[0])
+    if np.isnan(value) or units < 2:
+        found: Value = Undefined(why) if np.isnan(value) else value
+        return _estimate(found, [], len(terms), units, n, level, groups is not None)
+    summed = np.stack([np.bincount(unit, column, units) for column in terms.T], axis=1)
+    drawn = statistic.value(np.stack([times @ summed for times in _times(units, n, seed)]))
+    return _estimate(value, drawn[~np.isnan(drawn)].tolist(), len(terms), units, n, level, groups is not None)
+
+
+def _estimate(value: Value, defined: list[float], items: int, units: int, n: int, level: float, grouped: bool) -> Estimate:
+    """The estimate from a value and what the resamples gave where they were defined."""
+    if isinstance(value, Undefined):
+        return Estimate(None, None, None, items, value.reason)
+    if units < 2:
+        what = "group of items" if grouped else "item"
+        return Estimate(value, None, None, items, f"there is one {what}: an interval needs at least two")
+    missing = n - len(defined)
     if missing > 0.1 * n:
         why = f"too few items for an interval: {missing} of {n} resamples leave the statistic undefined"
-        return Estimate(value, None, None, len(items), why)
+        return Estimate(value, None, None, items, why)
     low, high = _percentiles(defined, level)
     note = f"{missing} of {n} resamples are left out: the statistic is undefined on them" if missing else ""
-    return Estimate(value, low, high, len(items), note)
+    return Estimate(value, low, high, items, note)
 
 
 def mean_of_defined(values: Sequence[Value]) -> Value:
@@ -160,9 +205,9 @@ def estimate_mean(
     if ids is not None and ids.shape != (len(values),):
         raise ValueError(f"groups must hold one id for each of the {len(values)} values, not be of shape {ids.shape}")
     numbers = np.array([values[i] for i in kept], dtype=np.float64)
-    found = estimate(
-        lambda rows: float(rows.mean()), numbers, n=n, seed=seed, level=level, groups=None if ids is None else ids[kept]
-    )
+    terms = np.stack([numbers, np.ones(len(numbers))], axis=1)
+    mean = Sums(lambda rows: rows, lambda sums: sums[:, 0] / sums[:, 1])
+    found = estimate_sums(mean, terms, "", n=n, seed=seed, level=level, groups=None if ids is None else ids[kept])
     if not missing:
         return found
     why = mean_of_defined([value for value in values if isinstance(value, Undefined)])
@@ -183,12 +228,22 @@ def _take(items: NDArray[Any] | Sequence[Any], chosen: NDArray[np.int64]) -> Any
 
 def _resamples(members: list[NDArray[np.int64]], n: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """`n` times the row indices of as many units as there are, drawn with replacement."""
-    rng = np.random.default_rng(seed)
     single = all(len(rows) == 1 for rows in members)
     flat = np.concatenate(members)
-    for _ in range(n):
-        picks = rng.integers(len(members), size=len(members))
+    for picks in _picks(len(members), n, seed):
         yield flat[picks] if single else np.concatenate([members[pick] for pick in picks])
+
+
+def _times(units: int, n: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """The same as how often each unit was drawn (units,)."""
+    for picks in _picks(units, n, seed):
+        yield np.bincount(picks, minlength=units).astype(np.float64)
+
+
+def _picks(units: int, n: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    for _ in range(n):
+        yield rng.integers(units, size=units)
 
 
 def _percentiles(drawn: Sequence[float], level: float) -> tuple[float, float]:
@@ -201,13 +256,18 @@ def _check_level(level: float) -> None:
         raise ValueError(f"level is {level}: it must be between 0 and 1, for example 0.95")
 
 
-def _members(groups: ArrayLike | None, count: int) -> list[NDArray[np.int64]]:
-    """The row indices of each unit that is resampled: a row, or a group."""
+def _units(groups: ArrayLike | None, count: int) -> NDArray[np.int64]:
+    """The number of the unit that each row is resampled with: its own, or its group's."""
     if groups is None:
-        return [np.array([row]) for row in range(count)]
+        return np.arange(count)
     ids = np.asarray(groups)
     if ids.shape != (count,):
         raise ValueError(f"groups must hold one id for each of the {count} values, not be of shape {ids.shape}")
-    _, inverse = np.unique(ids, return_inverse=True)
+    return np.unique(ids, return_inverse=True)[1]
+
+
+def _members(groups: ArrayLike | None, count: int) -> list[NDArray[np.int64]]:
+    """The row indices of each unit that is resampled: a row, or a group."""
+    inverse = _units(groups, count)
     order = np.argsort(inverse, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1)

@@ -5,16 +5,15 @@ row). Over many items, give the value of each to `intervals.estimate_mean`. Left
 significance.
 """
 
-from itertools import combinations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from accordant.stats.agreement import NO_OVERLAP, kendall_w
-from accordant.stats.intervals import Undefined, Value, mean_of_defined
+from accordant.stats.agreement import NO_OVERLAP
+from accordant.stats.intervals import Undefined, Value
 
 ALL_TIED = "a ranking that ties everything orders nothing, so its correlation with another is 0/0"
 ONE_OBJECT = "there is only one thing to rank"
+NO_ORDER = "every labeler ties everything: there is no order to agree on"
 
 
 def tau_b(first: ArrayLike, second: ArrayLike) -> Value:
@@ -42,21 +41,64 @@ def mean_tau_b(scores: ArrayLike) -> Value:
     Undefined with fewer than two raters, and where no pair is left. Raises `ValueError` for what is no finite table.
     """
     table = _table(scores)
-    if len(table) < 2:
-        return Undefined(NO_OVERLAP)
-    return mean_of_defined([tau_b(a, b) for a, b in combinations(table, 2)])
+    return mean_tau_bs(table, np.zeros(len(table), dtype=np.int64))[0]
+
+
+def mean_tau_bs(scores: NDArray[np.float64], item: NDArray[np.int64]) -> list[Value]:
+    """`mean_tau_b` of each of N items at once: `scores` (A, K), nan where an item has fewer objects; `item` (A,) from 0."""
+    a, b = np.triu_indices(scores.shape[1], 1)
+    sign = np.nan_to_num(np.sign(scores[:, a] - scores[:, b]))
+    untied = np.count_nonzero(sign, axis=1)
+    first, second = pairs_within(item)
+    count = untied[first] * untied[second]
+    kept = count > 0
+    tau = np.einsum("pq,pq->p", sign[first[kept]], sign[second[kept]]) / np.sqrt(count[kept])
+    of = item[first[kept]]
+    items = int(item.max()) + 1
+    total, pairs = np.bincount(of, tau, items), np.bincount(of, minlength=items)
+    objects = np.zeros(items, dtype=np.int64)
+    objects[item] = np.count_nonzero(~np.isnan(scores), axis=1)
+    raters = np.bincount(item, minlength=items)
+    why = np.where(raters < 2, NO_OVERLAP, np.where(objects < 2, ONE_OBJECT, ALL_TIED)).tolist()
+    return [t / n if n else Undefined(reason) for t, n, reason in zip(total.tolist(), pairs.tolist(), why, strict=True)]
 
 
 def concordance(scores: ArrayLike) -> Value:
-    """`agreement.kendall_w` of the raters of one item, `scores` (m, K), or the reason why it is undefined."""
+    """Kendall's W (`agreement.kendall_w`) of the raters of one item, `scores` (m, K), or the reason why it is undefined."""
     table = _table(scores)
-    if len(table) < 2:
-        return Undefined(NO_OVERLAP)
-    if table.shape[1] < 2:
-        return Undefined(ONE_OBJECT)
-    if (table == table[:, :1]).all():
-        return Undefined("every labeler ties everything: there is no order to agree on")
-    return kendall_w(table)
+    return concordances(table, np.zeros(len(table), dtype=np.int64))[0]
+
+
+def concordances(scores: NDArray[np.float64], item: NDArray[np.int64]) -> list[Value]:
+    """`concordance` of each of N items at once, with arguments as of `mean_tau_bs`."""
+    real = ~np.isnan(scores)
+    alike = scores[:, :, None] == scores[:, None, :]
+    equal = alike.sum(axis=2)  # of an object, itself included; 0 where there is none
+    rank = np.where(real, (scores[:, None, :] < scores[:, :, None]).sum(axis=2) + (equal + 1) / 2, 0.0)
+    items = int(item.max()) + 1
+    raters = np.bincount(item, minlength=items)
+    objects = np.zeros(items, dtype=np.int64)
+    objects[item] = real.sum(axis=1)
+    totals = np.stack([np.bincount(item, column, items) for column in rank.T], axis=1)
+    # Ranks add up to the same number for every rater, so what is absent, with a total of 0, is the rest of the squares.
+    spread = (totals**2).sum(axis=1) - totals.sum(axis=1) ** 2 / np.maximum(objects, 1)
+    ties = np.bincount(item, (equal**2).sum(axis=1), items) - raters * objects  # sum of t^3 - t
+    room = raters**2 * (objects**3 - objects) - raters * ties
+    why = np.where(raters < 2, NO_OVERLAP, np.where(objects < 2, ONE_OBJECT, NO_ORDER)).tolist()
+    defined = (raters >= 2) & (room > 0)
+    w = 12.0 * spread / np.where(defined, room, 1.0)
+    return [x if ok else Undefined(reason) for x, ok, reason in zip(w.tolist(), defined.tolist(), why, strict=True)]
+
+
+def pairs_within(item: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every two rows of one item: the index of the earlier one, and of the later one; by item, then by row."""
+    order = np.argsort(item, kind="stable")
+    place = np.arange(len(item))
+    ends = np.searchsorted(item[order], item[order], side="right")
+    after = ends - place - 1
+    first = np.repeat(place, after)
+    second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(after) - after, after)
+    return order[first], order[second]
 
 
 def _table(scores: ArrayLike) -> NDArray[np.float64]:

@@ -3,13 +3,14 @@
 Left out: the ratio and circular metrics, and Krippendorff's own bootstrap, which resamples deviations instead of items.
 """
 
-from typing import Literal, TypeAlias
+import math
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accordant.stats.agreement import NO_OVERLAP, ONE_VALUE
-from accordant.stats.intervals import Undefined, Value
+from accordant.stats.intervals import Sums, Undefined, Value
 
 Metric: TypeAlias = Literal["nominal", "ordinal", "interval"]
 
@@ -40,16 +41,40 @@ def krippendorff_alpha(counts: ArrayLike, metric: Metric, values: ArrayLike | No
     table, rated = table[rated >= 2], rated[rated >= 2]
     if not len(table):
         return Undefined(NO_OVERLAP)
-    weighted = table / (rated - 1)[:, None]
-    coincidence = weighted.T @ table - np.diag(weighted.sum(axis=0))
-    margin = coincidence.sum(axis=1)
-    if np.count_nonzero(table.any(axis=0)) == 1:
-        return Undefined(ONE_VALUE)
+    terms = _coincidences(table).sum(axis=0, keepdims=True)
+    found = float(_alpha(terms, metric, numbers)[0])
+    return Undefined(ONE_VALUE) if np.isnan(found) else found
+
+
+def alpha_sums(metric: Metric, values: ArrayLike | None = None) -> Sums:
+    """`krippendorff_alpha` by sums over the rows of a counts table, for `intervals.estimate_sums`."""
+
+    def of_sums(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        return _alpha(sums, metric, _numbers(values, math.isqrt(sums.shape[1]), metric))
+
+    return Sums(_coincidences, of_sums)
+
+
+def _coincidences(counts: NDArray[Any]) -> NDArray[np.float64]:
+    """(N, C) counts -> (N, C * C): what each item adds to the coincidences; nothing with fewer than two ratings."""
+    table = counts.astype(np.float64)
+    rated = table.sum(axis=1)
+    found = table[:, :, None] * (table[:, None, :] - np.eye(table.shape[1])) / np.maximum(rated - 1, 1)[:, None, None]
+    return np.where((rated >= 2)[:, None], found.reshape(len(table), -1), 0.0)
+
+
+def _alpha(sums: NDArray[np.float64], metric: Metric, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(B, C * C) coincidences -> (B,) alpha; nan where all ratings that count are one value, or there are none."""
+    count = len(numbers)
+    coincidence = sums.reshape(-1, count, count)
+    margin = coincidence.sum(axis=2)
     distance = _distance(metric, margin, numbers)
-    total = margin.sum()
-    observed = (coincidence * distance).sum() / total
-    expected = margin @ distance @ margin / (total * (total - 1))
-    return float(1.0 - observed / expected)
+    total = margin.sum(axis=1)
+    defined = np.count_nonzero(margin, axis=1) > 1
+    size = np.where(defined, total, 2.0)
+    observed = (coincidence * distance).sum(axis=(1, 2)) / size
+    expected = np.einsum("bc,bck,bk->b", margin, distance, margin) / (size * (size - 1))
+    return np.where(defined, 1.0 - observed / np.where(defined, expected, 1.0), np.nan)
 
 
 def _numbers(values: ArrayLike | None, count: int, metric: Metric) -> NDArray[np.float64]:
@@ -64,9 +89,9 @@ def _numbers(values: ArrayLike | None, count: int, metric: Metric) -> NDArray[np
 
 
 def _distance(metric: Metric, margin: NDArray[np.float64], numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(C, C): the squared difference of every two values."""
+    """(B, C, C): the squared difference of every two values, for each of the margins (B, C)."""
     if metric == "nominal":
-        return 1.0 - np.eye(len(margin))
+        return np.broadcast_to(1.0 - np.eye(margin.shape[1]), (len(margin), margin.shape[1], margin.shape[1]))
     # Between the middles of two values lie half of each and all in between: the ordinal difference of the formula.
-    place = np.cumsum(margin) - margin / 2 if metric == "ordinal" else numbers
-    return (place[:, None] - place[None, :]) ** 2
+    place = np.cumsum(margin, axis=1) - margin / 2 if metric == "ordinal" else np.broadcast_to(numbers, margin.shape)
+    return (place[:, :, None] - place[:, None, :]) ** 2

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from accordant.types import Pair, Ranking, UserError
 
+CONSENSUS = "consensus"
+"""The labeler of what several say together."""
+
 
 def levels(ranking: Ranking) -> NDArray[np.int64]:
     """The level (K,) of each completion: 0 for the best group, ties share one, all rejected share the last.

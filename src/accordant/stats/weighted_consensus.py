@@ -5,6 +5,7 @@ together (`bradley_terry.fit`), and somebody who says the contrary counts agains
 good at one kind of item and bad at another, position effects, and gold items.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accordant.stats.bradley_terry import Comparisons, Fit, Prior, fit
-from accordant.stats.consensus import CONSENSUS, levels_of
+from accordant.stats.consensus import levels_of
+from accordant.stats.rankings import CONSENSUS
 from accordant.types import Pair, Ranking
 
 
@@ -74,9 +76,9 @@ def weighted_consensus(items: Sequence[Sequence[Ranking]], *, sure: float = 0.6,
         confidence = found.scores.confidence(objects, i)
         score = found.scores.mode[objects]
         results.append(ItemConsensus(_ranking(item, score, confidence, _weights(item, names, found), sure), score, confidence))
-    counts = [sum(ranking.labeler == name for item in items for ranking in item) for name in names]
+    counts = Counter(ranking.labeler for item in items for ranking in item)
     labelers = {
-        name: Reliability(float(found.discrimination[r]), float(np.exp(found.log_tie[r])), counts[r])
+        name: Reliability(float(found.discrimination[r]), float(np.exp(found.log_tie[r])), counts[name])
         for r, name in enumerate(names)
     }
     return Consensus(tuple(results), labelers, found.converged, found.iterations)
@@ -85,22 +87,44 @@ def weighted_consensus(items: Sequence[Sequence[Ranking]], *, sure: float = 0.6,
 def comparisons(items: Sequence[Sequence[Ranking]], labelers: Sequence[str]) -> Comparisons:
     """All pairs of all rankings as `weighted_consensus` counts them; labelers are numbered in the order given."""
     number = {name: r for r, name in enumerate(labelers)}
-    rows: list[tuple[int, int, int, int]] = []
-    owner: list[int] = []
-    for i, item in enumerate(items):
+    placed = [levels_of(item) for item in items]
+    level = np.full((sum(map(len, items)), max(found.shape[1] for found in placed)), np.nan)
+    rejected = np.zeros(level.shape, dtype=bool)
+    row = 0
+    for i, (item, found) in enumerate(zip(items, placed, strict=True)):
         names = [ranking.labeler for ranking in item]
         if len(set(names)) < len(names):
             raise ValueError(f"item {i}: a labeler ranked it twice ({', '.join(sorted(names))}); give the latest ranking alone")
-        for ranking, level in zip(item, levels_of(item), strict=True):
-            count = len(level)
-            for a, b in combinations(range(count), 2):
-                if a in ranking.rejected and b in ranking.rejected:
-                    continue
-                better = int(np.sign(level[b] - level[a]))
-                rows.append((len(owner) + a, len(owner) + b, better, number[ranking.labeler]))
-        owner.extend([i] * len(item[0].completions))
-    first, second, outcome, labeler = np.array(rows, dtype=np.int64).reshape(-1, 4).T
-    return Comparisons(first, second, outcome, labeler, np.ones(len(rows)), np.array(owner), len(labelers))
+        level[row : row + len(item), : found.shape[1]] = found
+        for k, ranking in enumerate(item):
+            rejected[row + k, list(ranking.rejected)] = True
+        row += len(item)
+    of = np.repeat(np.arange(len(items)), [len(item) for item in items])
+    who = np.array([number[ranking.labeler] for item in items for ranking in item])
+    return compare(of, who, level, rejected, len(labelers))
+
+
+def compare(
+    item: NDArray[np.int64],
+    labeler: NDArray[np.int64],
+    level: NDArray[np.float64],
+    rejected: NDArray[np.bool_],
+    labelers: int,
+) -> Comparisons:
+    """All pairs of A rankings of items and by labelers, both (A,) and numbered from 0.
+
+    `level` (A, K) of each completion, 0 the best, nan where an item has fewer; `rejected` (A, K).
+    """
+    sizes = np.zeros(int(item.max()) + 1, dtype=np.int64)
+    sizes[item] = (~np.isnan(level)).sum(axis=1)
+    start = np.cumsum(sizes) - sizes
+    a, b = np.triu_indices(level.shape[1], 1)
+    ahead = np.sign(level[:, b] - level[:, a])
+    row, pair = np.nonzero(~np.isnan(ahead) & ~(rejected[:, a] & rejected[:, b]))
+    first, second = start[item[row]] + a[pair], start[item[row]] + b[pair]
+    outcome = ahead[row, pair].astype(np.int64)
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    return Comparisons(first, second, outcome, labeler[row], np.ones(len(row)), owner, labelers)
 
 
 def confident_pairs(item: ItemConsensus, min_confidence: float = 0.6) -> list[Pair]:

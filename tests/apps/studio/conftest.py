@@ -15,8 +15,8 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from accordant.apps.listen import listen
 from accordant.apps.studio.app import make_app
-from accordant.apps.studio.serve import listen
 from accordant.apps.studio.settings import Settings
 from accordant.feedback import people
 from accordant.feedback.people import Person

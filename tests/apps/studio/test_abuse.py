@@ -35,7 +35,7 @@ def test_my_data_do_not_tell_gold_from_other_tasks_nor_one_completion_from_anoth
         (made,) = tasks.add(store, number, [work])
         if i % 2:
             first = inspection.one_item(store, number, made).completions[0].id
-            tasks.set_gold(store, made, {"better": first, "grade": "better"})
+            tasks.set_gold(store, made, {"better": first, "grade": "better"}, attention=i % 4 == 1)
     client = studio.client("Ben")
     for _ in range(6):
         task = assignment.next_task(store, number, ben.id)
@@ -49,6 +49,7 @@ def test_my_data_do_not_tell_gold_from_other_tasks_nor_one_completion_from_anoth
     held = client.get("/me/data.json").json()
     told = json.dumps(held)
     assert "gold" not in told
+    assert "attention" not in told
     assert "chosen_by" not in told
     assert {row["payload"]["better"] for row in held["answers"]} == {1}, "answers by their place on the own screen"
     assert not any({"display", "item_id"} & set(row) for row in held["assignments"])

@@ -12,10 +12,10 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
+from accordant.apps.listen import listen
 from accordant.apps.studio import pages
 from accordant.apps.studio.guard import Limiter
 from accordant.apps.studio.pages import STATIC, static_root
-from accordant.apps.studio.serve import listen
 from accordant.apps.studio.settings import Settings
 from accordant.types import UserError
 

@@ -97,15 +97,25 @@ def test_a_late_answer_is_kept_and_said_to_be_late(studio: Studio, clock: Clock)
     assert "came late" in ben.get(f"/projects/{number}/mine").text
 
 
-def test_a_revision_keeps_the_history_and_the_draft_of_one_is_the_pages_own(studio: Studio) -> None:
+def test_a_revision_keeps_the_history_and_its_draft_is_no_answer(studio: Studio) -> None:
     number = project(studio.store, "thumb")
     client = studio.client("Ben")
     task = given_task(client, number)
     send(client, task, {"up": True})
-    draft = client.send(f"/api/tasks/{task['assignment']}/draft", {"payload": {"up": False}, "ms_spent": 5})
-    assert draft.json() == {"saved": False, "lease_ms": 0}
-    again = client.get(f"/api/tasks/{task['assignment']}").json()
+    place = f"/api/tasks/{task['assignment']}"
+    late = client.send(f"{place}/draft", {"payload": {"up": False}, "ms_spent": 5})
+    assert late.json() == {"saved": False, "lease_ms": 0}, "of a page that does not know of the answer"
+    assert client.get(place).json()["draft"] is None
+    draft = client.send(f"{place}/draft", {"payload": {"up": False}, "ms_spent": 5, "revision": 1})
+    assert draft.json() == {"saved": True, "lease_ms": 0}
+    again = client.get(place).json()
+    assert (again["draft"], again["answer"], again["said"], again["revision"]) == ({"up": False}, {"up": True}, "thumb up", 1)
+    assert "thumb down" not in client.get(f"/projects/{number}/mine").text
+    assert [one["payload"]["payload"] for one in client.get("/me/data.json").json()["drafts"]] == [{"up": False}]
     assert send(client, again, {"up": False}).json()["revision"] == 2
+    assert client.get(place).json()["draft"] is None
+    assert client.get("/me/data.json").json()["drafts"] == []
+    assert client.send(f"{place}/draft", {"payload": {}, "revision": "x"}).status_code == 400
     with studio.store.read() as connection:
         assert [row.payload for row in connection.execute(select(answers).order_by(answers.c.revision))] == [
             {"up": True},

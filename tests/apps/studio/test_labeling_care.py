@@ -43,6 +43,27 @@ def test_a_draft_is_there_again_after_a_reload_and_after_leaving_at_once(studio:
         assert connection.scalars(select(draft.c.assignment_id).where(draft.c.assignment_id == task)).all() == []
 
 
+def test_a_change_is_kept_on_the_server_until_it_is_sent_and_is_no_answer_before(studio: Studio, page: Page) -> None:
+    number = project(studio.store, "thumb", "demonstration")
+    task = begin(studio, page, number)
+    keys(page, "ArrowUp", "Enter")
+    expect(page.locator("#toast")).to_contain_text("Saved: thumb up")
+    page.goto(f"{studio.url}/tasks/{task}")
+    keys(page, "ArrowDown")
+    expect(page.locator("#kept")).to_have_text("Draft saved.")
+    expect(page.locator("#state")).to_contain_text("You said: thumb up.")
+    page.evaluate("sessionStorage.clear()")  # as in another window
+    page.goto(f"{studio.url}/me")
+    page.goto(f"{studio.url}/tasks/{task}")
+    expect(page.locator("#kept")).to_have_text("Your change is back; it is not sent yet.")
+    expect(page.locator("#state")).to_contain_text("You said: thumb up.")
+    assert said(studio, task) == {"up": True}
+    keys(page, "Enter")
+    expect(page.locator("#toast")).to_contain_text("Changed: thumb down")
+    assert said(studio, task) == {"up": False}
+    assert kept(studio, task) == {}
+
+
 def test_without_a_connection_nothing_is_lost_and_it_is_sent_once(studio: Studio, page: Page) -> None:
     number = project(studio.store, "demonstration", "thumb")
     task = begin(studio, page, number)

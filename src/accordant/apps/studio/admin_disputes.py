@@ -10,9 +10,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from accordant.apps.strict_json import strict_json
 from accordant.apps.studio.admin_fields import payload, shown, text, typed
 from accordant.apps.studio.admin_items import answer_form
-from accordant.apps.studio.body import Id, strict_json
+from accordant.apps.studio.body import Id
 from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin, Form
 from accordant.feedback import adjudication, inspection, overview

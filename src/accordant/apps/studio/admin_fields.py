@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from starlette.datastructures import FormData, QueryParams
 
-from accordant.apps.studio.body import strict_json
+from accordant.apps.strict_json import strict_json
 from accordant.feedback.payload import with_ids
 from accordant.types import UserError
 

@@ -79,7 +79,7 @@ def _page(request: Request, project_id: int, item_id: int, status: int = 200, **
     thing = inspection.one_item(store, project_id, item_id)
     order = [one.id for one in thing.completions]
     before, after = inspection.neighbours(store, project_id, item_id)
-    given = {"halt": "", "priority": f"{thing.priority:g}", **values.pop("form", {})}
+    given = {"halt": "", "attention": "", "priority": f"{thing.priority:g}", **values.pop("form", {})}
     return page(request, "admin_item.html", status, **(
         {
             "project": overview.one_project(store, project_id), "item": thing, "letters": letters(order), "states": STATES,
@@ -92,7 +92,7 @@ def _page(request: Request, project_id: int, item_id: int, status: int = 200, **
 
 def _gold(store: Store, thing: Item, form: FormData, by: int) -> None:
     said = payload(form, thing.task, [one.id for one in thing.completions], thing.attributes)
-    tasks.set_gold(store, thing.id, said, by)
+    tasks.set_gold(store, thing.id, said, by, attention=text(form, "attention") == "yes")
 
 
 _Change = Callable[[Store, Item, FormData, int], None]

@@ -32,7 +32,8 @@ ENDINGS = (".jsonl", ".json", ".csv", ".parquet")
 TRUE = "yes"
 LONGEST_FILE = 50  # characters of a file's name: in bytes they may be four times as many, and a disk keeps 255
 _EMPTY = {
-    "task": "", "criterion": "", "warning": "", "shape": "", "form": "", "which": "", "method": "", "margins": "", "ties": "",
+    "task": "", "criterion": "", "warning": "", "again": "",
+    "shape": "", "form": "", "which": "", "method": "", "margins": "", "ties": "",
     "rejects": "", "min_confidence": "60", "test": "", "validation": "", "seed": "0", "ai": "", "surplus": "",
 }  # fmt: skip
 """The forms for files as they are at first: of each select box the first choice."""
@@ -117,6 +118,7 @@ def _put_in(request: Request, project_id: int, form: FormData, by: int) -> int:
     if Path(name).suffix.lower() not in ENDINGS:
         raise UserError(f"{name} cannot be read: give a file that ends in {', '.join(ENDINGS)}")
     store, project = request.app.state.store, overview.one_project(request.app.state.store, project_id)
+    again = text(form, "again") == TRUE
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         with path.open("wb") as file:
@@ -124,13 +126,13 @@ def _put_in(request: Request, project_id: int, form: FormData, by: int) -> int:
         try:
             work = intake.work(
                 path, choice(form, "task", ["", *TASKS], "the task") or None, criterion=text(form, "criterion"),
-                warning=text(form, "warning") or None, attributes=project.attributes,
+                warning=text(form, "warning") or None, attributes=project.attributes, again=again,
             )  # fmt: skip
         except UserError as error:
             raise UserError(str(error).replace(f"{folder}/", "")) from error
     # Where the file lay for a moment is nobody's business: its own name is what people know it by.
     named = [replace(one, source=Source(name, one.source.line)) for one in work]
-    return len(tasks.add(store, project_id, named, by))
+    return len(tasks.add(store, project_id, named, by, only_new=not again))
 
 
 def _export(request: Request, project_id: int) -> Response:

@@ -16,15 +16,17 @@ from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Admin
 from accordant.feedback import answers, overview, priority, quality
 from accordant.feedback.quality import STATISTICS, Agreement, LabelerQuality
+from accordant.feedback.tally import Tally, tally
 from accordant.stats.intervals import Estimate, Undefined, Value
 
 router = APIRouter()
 FLAGS = {
+    "attention": "misses attention checks",
     "too_fast": "too fast", "same_position": "same position", "ties": "nearly always a tie", "rejects": "nearly always F",
     "cannot_judge": "often cannot judge",
 }  # fmt: skip
 RULES = {"random": "at random", "priority": "by priority", "least_answered": "fewest answers first"}
-"""Gold is left out: how far people agree on it is not a matter of the order."""
+"""Gold and attention checks are left out: how far people agree on them is not a matter of the order."""
 SCALES = {"raw": 0.0, "w": 0.0}
 """Where the axis of a statistic begins; the others begin at -1. All end at 1."""
 
@@ -48,17 +50,19 @@ def quality_page(request: Request, _: Admin, project_id: Id) -> Response:
     store, query = request.app.state.store, request.query_params
     project = overview.one_project(store, project_id)
     ai = text(query, "ai") == "yes"
-    said = answers.said(store, project_id, ai=ai)
-    strata = sorted({name for one in said for name in one.strata})
+    everything = tally(answers.said(store, project_id, gold=True, surplus=True, ai=True))
+    wanted = everything if ai else everything.only(everything.is_human)
+    said = wanted.only(wanted.counts)
+    strata = sorted({name for one in said.answers for name in one.strata})
     stratum = one_of(query, "stratum", strata) or next(iter(strata), "")
     return page(
-        request, "admin_quality.html", project=project, tab="quality", ai=ai, answered=len(said),
+        request, "admin_quality.html", project=project, tab="quality", ai=ai, answered=len(said.answers),
         agreement=[_agreement(one) for one in quality.agreement(said)],
-        labelers=[_labeler(one) for one in quality.labelers(store, project_id, ai=ai, orders=False)],
+        labelers=[_labeler(one) for one in quality.labelers(store, project_id, wanted, ai=ai)],
         strata=strata, stratum=stratum, groups=_groups(said, stratum) if stratum else [],
         chosen=[
             {"rule": RULES[one.rule], "tasks": one.tasks, "answers": one.answers, "share": measured("raw", one.agreement)}
-            for one in priority.chosen(store, project_id) if one.rule != "gold"
+            for one in priority.chosen(store, project_id, everything) if one.rule in RULES
         ],
     )  # fmt: skip
 
@@ -146,13 +150,15 @@ def _labeler(one: LabelerQuality) -> dict[str, Any]:
         "seconds": "none" if one.seconds is None else f"{one.seconds:,.0f} s" if one.seconds >= 10 else f"{one.seconds:.1f} s",
         "gold": f"{one.gold_right} of {one.gold.n}" if one.gold.n else "none",
         "accuracy": f"{_percent(one.gold.mean)} ({_percent(one.gold.low)} to {_percent(one.gold.high)})" if one.gold.n else "",
-        **side,
+        "attention": f"{one.attention.right} of {one.attention.n}" if one.attention.n else "none", **side,
+        "discrimination": "" if isinstance(one.discrimination, Undefined) else _two(one.discrimination),
+        "undefined": one.discrimination.reason if isinstance(one.discrimination, Undefined) else "",
         "agrees": None if isinstance(one.agrees, Undefined) else one.agrees, "agrees_words": _or_why(one.agrees),
         "flags": [(FLAGS[name], flag.words) for name, flag in one.flags.items() if flag.raised],
     }  # fmt: skip
 
 
-def _groups(said: list[answers.Said], stratum: str) -> list[dict[str, Any]]:
+def _groups(said: Tally, stratum: str) -> list[dict[str, Any]]:
     return [
         {"task": one.task, "first": one.first, "second": one.second, "share": measured("raw", one.share)}
         for one in quality.by_stratum(said, stratum)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from accordant.apps.studio import session as sessions
 from accordant.apps.studio.guard import HEADERS, Guard, Limiter
 from accordant.apps.studio.pages import STATIC, go, page, static_root
 from accordant.apps.studio.settings import Settings
+from accordant.apps.studio.sign_ins import SignIns
 from accordant.feedback.store import Store
 from accordant.types import UserError
 
@@ -35,7 +37,8 @@ def make_app(store: Store, settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.key = sessions.key_of(store)
     app.state.pace = Limiter(settings.requests_per_minute, 60)
-    app.state.sign_ins = Limiter(settings.sign_ins_per_quarter, 900)
+    app.state.sign_ins = SignIns(settings.sign_ins_per_quarter)
+    app.state.sleep = asyncio.sleep
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts)
     app.add_middleware(Guard, settings=settings)
     app.mount(static_root(), StaticFiles(directory=STATIC), name="static")

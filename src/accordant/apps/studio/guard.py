@@ -11,11 +11,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
+from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from accordant.apps.size import announced_too_large, counted, too_large
 from accordant.apps.studio.settings import Settings
 
 HEADERS = {
@@ -81,19 +81,7 @@ class Guard:
                 headers["cache-control"] = "public, max-age=31536000, immutable" if is_file else "no-store"
             await send(message)
 
-        too_large = f"this is more than {limit / 2**20:g} MiB: send less at once"
-        announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdigit() or int(announced) > limit:
-            await JSONResponse({"error": too_large}, 413)(scope, receive, dressed)
+        if announced_too_large(scope, limit):
+            await JSONResponse({"error": too_large(limit)}, 413)(scope, receive, dressed)
             return
-        left = limit
-
-        async def counted() -> Message:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise HTTPException(413, too_large)
-            return message
-
-        await self.app(scope, counted, dressed)
+        await self.app(scope, counted(receive, limit), dressed)

@@ -27,6 +27,7 @@ Offset = Annotated[int, Query(ge=0, le=10**9)]
 Version = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 DAY_MS = 86_400_000  # of time on one task; a page that was left open longer says nothing about the work
 PER_PAGE = 50
+REVISIONS = 10**6
 LONGEST_REASON = 300
 
 
@@ -103,16 +104,17 @@ def answer(request: Request, person: Who, number: Id, sent: Json) -> Response:
 
 @router.post("/api/tasks/{number}/draft")
 def draft(request: Request, person: Who, number: Id, sent: Json) -> Response:
-    """Keep what is on the page so far. `saved` is false for a task that is answered: a revision is kept when it is sent."""
+    """Keep what is on the page so far, a first answer or a change. `saved` is false where the answer has gone on since."""
     store: Store = request.app.state.store
     view = progress.task(store, number, person.id)
     payload = sent.get("payload")
     if not isinstance(payload, dict):
         raise UserError("`payload` must be an object with fields")
     spent = whole(sent.get("ms_spent", 0), "ms_spent", DAY_MS)
-    assignment.save_draft(store, number, person.id, {"payload": blind.to_ids(payload, view.display), "ms_spent": spent})
-    now = progress.task(store, number, person.id)
-    return JSONResponse({"saved": now.state in ("leased", "expired"), "lease_ms": max(0, now.lease_ms)})
+    revision = whole(sent.get("revision", 0), "revision", REVISIONS)
+    kept = {"payload": blind.to_ids(payload, view.display), "ms_spent": spent}
+    saved = assignment.save_draft(store, number, person.id, kept, revision)
+    return JSONResponse({"saved": saved, "lease_ms": max(0, progress.task(store, number, person.id).lease_ms)})
 
 
 @router.post("/api/tasks/{number}/skip")

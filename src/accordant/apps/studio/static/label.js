@@ -71,8 +71,8 @@ const watch = stopwatch({
 });
 const keep = keeper({
   task,
-  isOpen: task.state === "open" || task.state === "late",
-  state: () => ({ payload: form.draft(), ms_spent: watch.spent() }),
+  isOpen: task.state !== "skipped",
+  state: () => ({ payload: form.draft(), ms_spent: watch.spent(), revision: task.revision }),
   told: keptOrNot,
 });
 const held = lease(task.lease_ms, () => say("late"));
@@ -95,7 +95,7 @@ function keptOrNot({ status, data }) {
     $("kept").textContent = data.saved ? "Draft saved." : "";
     if (!busy) $("trouble").hidden = true;
     held.renew(data.lease_ms);
-    if (data.saved && data.lease_ms === 0) say("late");
+    if (data.saved && data.lease_ms === 0 && !task.revision) say("late");
   } else if (status === 0) $("kept").textContent = "No connection: your work is kept in this window, and saved when it is back.";
   else if (!busy) explain($("trouble"), { status, data }, here);
 }
@@ -250,7 +250,7 @@ const begun = kept?.payload ?? task.draft ?? task.answer;
 if (begun) form.restore(begun);
 if (kept) changed();
 else refresh();
-if (!task.revision && begun) $("kept").textContent = "Your draft is back.";
+if (kept || task.draft) $("kept").textContent = task.revision ? "Your change is back; it is not sent yet." : "Your draft is back.";
 say(task.state);
 showSaved($("toast"));
 $("dock").hidden = veiled;

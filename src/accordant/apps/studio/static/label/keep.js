@@ -18,7 +18,7 @@ export function keeper({ task, isOpen, state, told }) {
 
   function local() {
     try {
-      sessionStorage.setItem(name, JSON.stringify({ ...state(), revision: task.revision }));
+      sessionStorage.setItem(name, JSON.stringify(state()));
     } catch (error) {
       console.info("no copy can be kept in this window:", error.message);
     }
