@@ -42,7 +42,7 @@ def main() -> None:
         _stop(str(error), 2)
     except SystemExit as end:
         if end.code == 130:  # what typer makes of Ctrl-C, without a word
-            _stop("stopped; the same command goes on from the last saved step", 130)
+            _stop("stopped; where it trained, the same command goes on from the last saved step", 130)
         raise
     except OSError as error:
         if error.errno == errno.ENOSPC:

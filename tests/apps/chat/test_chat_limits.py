@@ -58,8 +58,10 @@ def test_a_turn_that_is_too_long_is_refused(server: Endpoint, client: openai.Ope
         ) as error:
             client.chat.completions.create(model="short", messages=messages)  # type: ignore[arg-type]
         assert error.value.code == "context_length_exceeded"
-    with pytest.raises(openai.BadRequestError, match="the context of base is 64"):
+        assert error.value.param == "messages"
+    with pytest.raises(openai.BadRequestError, match="the context of base is 64") as long:
         client.completions.create(model="base", prompt="the red " * 80)
+    assert long.value.param == "prompt"
     # What only just fits is answered up to the context's end.
     words = "a" * 140
     while len(prompt := short.template.encode_prompt(Prompt((Message("user", words),)))) >= 128:

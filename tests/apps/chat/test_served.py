@@ -52,11 +52,28 @@ def test_names_are_given_in_order_and_never_twice(tmp_path: Path) -> None:
         places([str(one), str(two), "owner/x"], ["x", "x", "y"])
     with pytest.raises(UserError, match="--name is given 2 times, but there are 1 models"):
         places([str(one)], ["a", "b"])
+    with pytest.raises(UserError, match=r"a name is empty: give .*a/x/policy/checkpoint a name"):
+        places([str(one)], [""])
 
 
 def test_a_run_that_cannot_talk(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a run without a language model: name a checkpoint folder"):
         places([str(a_run(tmp_path, reward=SCORER, evaluation=None))], [])
+
+
+@pytest.mark.parametrize("written", ["{", "[]", "{}", '{"stages": 3}', '{"stages": [{}]}', '{"stages": [{"name": 3}]}'])
+def test_a_report_that_is_none(tmp_path: Path, written: str) -> None:
+    (tmp_path / "report.json").write_text(written)
+    with pytest.raises(UserError, match=r"report\.json is no report of a run .*: name a checkpoint folder"):
+        places([str(tmp_path)], [])
+
+
+@pytest.mark.parametrize("written", ["{", "[]"])
+def test_a_stage_with_a_configuration_that_is_none(tmp_path: Path, written: str) -> None:
+    run = a_run(tmp_path, policy=POLICY)
+    (run / "policy" / "checkpoint" / "config.json").write_text(written)
+    with pytest.raises(UserError, match=r"config\.json is no configuration of a model .*: name a checkpoint folder"):
+        places([str(run)], [])
 
 
 def test_everything_that_ends_a_turn_ends_an_answer(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -21,10 +22,14 @@ from typer.testing import CliRunner
 from accordant import cli
 from accordant.apps.chat import worker as workers
 from accordant.apps.chat.app import Door
+from accordant.apps.chat.ask import ChatRequest, asked
+from accordant.apps.chat.refusal import Refusal
 from accordant.apps.chat.served import Served
+from accordant.apps.chat.worker import Job, Worker
 from accordant.feedback import schema
 from accordant.feedback.store import Store
 from accordant.feedback.tasks import make_project
+from accordant.models.language import LanguageModel
 from accordant.seeds import derive
 from accordant.stages.endpoint import Endpoint as OurClient
 from accordant.stages.endpoint import EndpointConfig
@@ -112,6 +117,17 @@ def test_a_caller_who_leaves_without_a_stream_frees_the_model(client: openai.Ope
     assert client.chat.completions.create(model="parrot", max_tokens=2, **ASK).choices[0].finish_reason == "length"
 
 
+def test_a_caller_who_leaves_before_all_is_sent_is_no_fault(server: Endpoint, caplog: pytest.LogCaptureFixture) -> None:
+    address = httpx.URL(server.url)
+    with socket.create_connection((address.host, address.port or 80), timeout=PATIENCE) as connection:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{address.port}\r\nContent-Length: 9\r\n\r\n"
+        connection.sendall(head.encode() + b"{")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b"", "the server has let go, and its handler has run"
+    assert server.post("/chat/completions", {}).status_code == 400, "and what it logged is there"
+    assert not caplog.records
+
+
 def test_a_place_in_the_queue_is_given_back(parrot: Served) -> None:
     with endpoint([parrot], max_waiting=1) as server:
         worker = server.workers["parrot"]
@@ -128,6 +144,21 @@ def test_a_place_in_the_queue_is_given_back(parrot: Served) -> None:
 
 
 # --- queues and limits ---
+
+
+def test_as_many_wait_as_may_however_fast_they_come(parrot: Served) -> None:
+    """Whether the model's thread has taken the first by then makes no difference."""
+
+    async def three_at_once(worker: Worker) -> None:
+        with worker._changed:  # the thread can take nothing meanwhile
+            for _ in range(2):
+                worker.submit(Job(asked(ChatRequest, {**ASK, "model": "parrot", "max_tokens": 1})[0]))
+            with pytest.raises(Refusal, match="1 requests wait for it") as error:
+                worker.submit(Job(asked(ChatRequest, {**ASK, "model": "parrot", "max_tokens": 1})[0]))
+        assert error.value.status == 429
+
+    with Worker(parrot, max_waiting=1, max_seconds=600) as worker:
+        asyncio.run(three_at_once(worker))
 
 
 def test_a_full_queue_is_said_and_other_requests_are_answered(parrot: Served) -> None:
@@ -253,6 +284,20 @@ def test_a_fault_of_ours_has_a_number_and_the_model_lives_on(
         assert json.loads(raw[-2].removeprefix("data: "))["error"]["type"] == "server_error"
         monkeypatch.setattr(workers, "answer", real)
         assert client.chat.completions.create(model="parrot", max_tokens=1, **ASK).choices
+
+
+def test_a_model_that_gives_no_numbers_is_told_and_says_nothing(parrot: Served) -> None:
+    """Weights that a training run has blown up."""
+    head = parrot.model.head
+    broken = LanguageModel(parrot.model.module, parrot.model.tokenizer, "float32")
+    broken.head = lambda hidden: head(hidden) * float("nan")  # type: ignore[method-assign]
+    with endpoint([replace(parrot, name="broken", model=broken)]) as server:
+        for more in ({}, {"stream": True}, {"logprobs": True}, {"temperature": 0}):
+            response = server.post("/chat/completions", {**LONG, "model": "broken", **more})
+            assert response.status_code == 500
+            assert response.json()["error"]["code"] == "model_broken"
+            assert "broken gives no probabilities (nan)" in response.json()["error"]["message"]
+        until(lambda: server.workers["broken"].idle)
 
 
 def test_the_end_does_not_wait_for_long_answers(parrot: Served) -> None:

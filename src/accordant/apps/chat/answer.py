@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from accordant.apps.chat.ask import Asked
+from accordant.apps.chat.refusal import OURS, Refusal
 from accordant.apps.chat.served import Served
 from accordant.data.deltas import Deltas, StopStrings, Vocabulary
 from accordant.models.stream import Drawn, stream
@@ -72,7 +74,7 @@ def answer(served: Served, asked: Asked, dropped: Callable[[], bool], late: Call
         late: whether the time is over; then what is not ended ends as at a length limit.
 
     Raises:
-        Refusal, UserError: the request cannot be answered; before the first event.
+        Refusal, UserError: the request cannot be answered; before the first event, but for a model that gives no probabilities.
     """
     fitted = served.fit(asked.prompt, asked.max_tokens)
     if fitted.dropped:
@@ -86,6 +88,11 @@ def answer(served: Served, asked: Asked, dropped: Callable[[], bool], late: Call
     started = False
     with closing(stream(served.model, fitted.ids, len(choices), how, generator(asked.seed, "chat"), over)) as steps:
         for step in steps:
+            if any(math.isnan(drawn.logp) for drawn in step):
+                raise Refusal(
+                    500, f"{served.name} gives no probabilities (nan), so nothing can be drawn: serve another checkpoint",
+                    "model_broken", kind=OURS,
+                )  # fmt: skip
             if not started:
                 started = True
                 yield Started(len(fitted.ids), fitted.dropped)

@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from accordant.apps.chat.answer import Event, Finished, Started
 from accordant.apps.chat.ask import ChatRequest, CompletionRequest, asked
-from accordant.apps.chat.refusal import Refusal, broken
+from accordant.apps.chat.refusal import Refusal, broken, gone
 from accordant.apps.chat.wire import Wire
 from accordant.apps.chat.worker import Job, Worker
 from accordant.apps.size import announced_too_large, counted, too_large
@@ -99,7 +100,11 @@ async def _body(request: Request) -> dict[str, Any]:
     limit = request.app.state.door.body_bytes
     if announced_too_large(request.scope, limit):
         raise HTTPException(413, too_large(limit))
-    return strict_object(await Request(request.scope, counted(request.receive, limit)).body())
+    try:
+        sent = await Request(request.scope, counted(request.receive, limit)).body()
+    except ClientDisconnect as left:
+        raise gone() from left
+    return strict_object(sent)
 
 
 # --- the routes ---

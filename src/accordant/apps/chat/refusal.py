@@ -24,6 +24,11 @@ class Refusal(Exception):
         return {"error": self._error}
 
 
+def gone() -> Refusal:
+    """Said to nobody: the client has closed the connection."""
+    return Refusal(499, "the client has closed the connection", "client_closed")
+
+
 def broken(number: str) -> Refusal:
     """Our fault; `number` is in the log beside what happened."""
     return Refusal(500, f"something went wrong here, and it is not your fault; the server's log has it as {number}", kind=OURS)

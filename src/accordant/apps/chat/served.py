@@ -6,7 +6,8 @@ import json
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,12 +35,15 @@ def places(words: Sequence[str], names: Sequence[str]) -> list[Place]:
     """Each of `words` is a checkpoint folder, a stage's or a run's folder, or a hub name; `names` replace their own, in order.
 
     Raises:
-        UserError: a run has no language model, two models have one name, or there are more names than models.
+        UserError: a run has no language model, a name is empty or given to two models, or there are more names than models.
     """
     if len(names) > len(words):
         raise UserError(f"--name is given {len(names)} times, but there are {len(words)} models: give one for each model")
     found = [_find(word) for word in words]
     named = [Place(name, place.path) for name, place in zip(names, found, strict=False)] + found[len(names) :]
+    for place in named:
+        if not place.name:
+            raise UserError(f"a name is empty: give {place.path} a name of at least one character with --name")
     twice = [name for name, count in Counter(place.name for place in named).items() if count > 1]
     if twice:
         paths = ", ".join(place.path for place in named if place.name == twice[0])
@@ -61,18 +65,32 @@ def _find(word: str) -> Place:
 
 def _last_of_run(run: Path) -> str:
     """The checkpoint of the run's last stage that trained a model to talk."""
-    stages = json.loads((run / "report.json").read_text(encoding="utf-8"))["stages"]
-    for stage in reversed(stages):
-        config = run / stage["name"] / "checkpoint" / "config.json"
+    report = run / "report.json"
+    with _meant_as(report, "report of a run"):
+        stages = json.loads(report.read_text(encoding="utf-8"))["stages"]
+        configs = [run / stage["name"] / "checkpoint" / "config.json" for stage in stages]
+    for config in reversed(configs):
         if config.is_file() and _talks(config):
             return str(config.parent)
     raise UserError(f"{run} is a run without a language model: name a checkpoint folder, or a run that trained a policy")
 
 
 def _talks(config: Path) -> bool:
-    said = json.loads(config.read_text(encoding="utf-8"))
-    scores = any("SequenceClassification" in name for name in said.get("architectures") or [])
-    return not scores and not said.get("is_encoder_decoder")
+    with _meant_as(config, "configuration of a model"):
+        said = json.loads(config.read_text(encoding="utf-8"))
+        scores = any("SequenceClassification" in name for name in said.get("architectures") or [])
+        return not scores and not said.get("is_encoder_decoder")
+
+
+@contextmanager
+def _meant_as(path: Path, what: str) -> Iterator[None]:
+    """Raises UserError where the block finds something else in the file."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is no {what} ({type(error).__name__}: {error}): name a checkpoint folder, or a run that has ended"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -120,7 +138,7 @@ class Served:
             UserError: the prompt is empty, or the chat template refuses the messages.
         """
         if isinstance(prompt, str):
-            return self._fitted(self._ids(prompt), 0)
+            return self._fitted(self._ids(prompt), 0, "prompt")
         if self.model.tokenizer.chat_template is None:
             raise Refusal(
                 400,
@@ -139,17 +157,17 @@ class Served:
 
         first = 0 if fits(starts[0]) else bisect_left(starts, True, lo=1, key=fits)
         start = starts[min(first, len(starts) - 1)]
-        return self._fitted(known[start], start - head)
+        return self._fitted(known[start], start - head, "messages")
 
     def _ids(self, prompt: PromptText | Sequence[Message]) -> tuple[int, ...]:
         return self.template.encode_prompt(Prompt(prompt if isinstance(prompt, str) else tuple(prompt), _REQUEST))
 
-    def _fitted(self, ids: tuple[int, ...], dropped: int) -> Fitted:
+    def _fitted(self, ids: tuple[int, ...], dropped: int, field: str) -> Fitted:
         if len(ids) >= self.context:
             what = "the last turn, with the system message," if dropped else "the prompt"
             raise Refusal(
                 400,
                 f"{what} has {len(ids)} tokens, and the context of {self.name} is {self.context}, with the answer: shorten it",
-                "context_length_exceeded", param="messages",
+                "context_length_exceeded", param=field,
             )  # fmt: skip
         return Fitted(ids, self.context - len(ids), dropped)

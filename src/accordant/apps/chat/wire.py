@@ -85,14 +85,20 @@ class Wire:
         if self._asked.chat:
             return {"content": [_entry(token) for token in tokens], "refusal": None}
         return {
-            "tokens": [token.text for token in tokens], "token_logprobs": [token.logp for token in tokens],
-            "top_logprobs": [dict(token.alternatives) for token in tokens], "text_offset": [token.start for token in tokens],
+            "tokens": [token.text for token in tokens], "token_logprobs": [_number(token.logp) for token in tokens],
+            "top_logprobs": [{text: _number(logp) for text, logp in token.alternatives} for token in tokens],
+            "text_offset": [token.start for token in tokens],
         }  # fmt: skip
 
 
 def _entry(token: Token) -> Object:
-    others = [{"token": text, "logprob": logp, "bytes": _bytes(text)} for text, logp in token.alternatives]
-    return {"token": token.text, "logprob": token.logp, "bytes": _bytes(token.text), "top_logprobs": others}
+    others = [{"token": text, "logprob": _number(logp), "bytes": _bytes(text)} for text, logp in token.alternatives]
+    return {"token": token.text, "logprob": _number(token.logp), "bytes": _bytes(token.text), "top_logprobs": others}
+
+
+def _number(logp: float) -> float:
+    """JSON has no infinity; -9999 is what OpenAI writes for a token without any chance."""
+    return max(logp, -9999.0)
 
 
 def _bytes(text: str) -> list[int] | None:
@@ -101,4 +107,5 @@ def _bytes(text: str) -> list[int] | None:
 
 
 def _data(value: Object) -> str:
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+    # All in ASCII: some clients take U+0085 and U+2028 for the end of a line, and with it of what they parse.
+    return f"data: {json.dumps(value)}\n\n"

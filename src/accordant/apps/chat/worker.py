@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from accordant.apps.chat.answer import Event, answer
 from accordant.apps.chat.ask import Asked
-from accordant.apps.chat.refusal import BUSY, OURS, Refusal, broken
+from accordant.apps.chat.refusal import BUSY, OURS, Refusal, broken, gone
 from accordant.apps.chat.served import Served
 from accordant.types import UserError
 
@@ -43,7 +43,7 @@ class Job:
     def drop(self) -> None:
         """Nobody waits for the answer any more: the model stops at the next token. To be called on the loop."""
         self.dropped.set()
-        self._events.put_nowait(Refusal(499, "the client has closed the connection", "client_closed"))
+        self._events.put_nowait(gone())
 
     def put(self, event: Event | Refusal) -> None:
         """From the model's thread."""
@@ -88,11 +88,12 @@ class Worker:
             if self._stopping:
                 raise _ending()
             self._waiting = deque(one for one in self._waiting if not one.dropped.is_set())
-            if (self._running is not None or self._waiting) and len(self._waiting) >= self._max_waiting:
+            # While nothing runs, the first in the queue does not wait: the thread is about to take it.
+            if len(self._waiting) >= self._max_waiting + (self._running is None):
                 wait = min(_LONGEST_WAIT, max(1, round(self._took)))
                 raise Refusal(
                     429,
-                    f"{self.served.name} is busy, and {len(self._waiting)} requests wait for it, which is the most "
+                    f"{self.served.name} is busy, and {self._max_waiting} requests wait for it, which is the most "
                     "(--max-waiting): try again later",
                     "queue_full", kind=BUSY, headers={"retry-after": str(wait)},
                 )  # fmt: skip
