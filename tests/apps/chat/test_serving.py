@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from accordant import cli
 from accordant.apps.chat import worker as workers
+from accordant.apps.chat.answer import Event, Finished
 from accordant.apps.chat.app import Door
 from accordant.apps.chat.ask import ChatRequest, asked
 from accordant.apps.chat.refusal import Refusal
@@ -211,6 +212,25 @@ def test_an_answer_that_takes_too_long_is_cut(parrot: Served, caplog: pytest.Log
 # --- the door ---
 
 
+def test_a_reader_who_does_not_read_is_not_waited_for(parrot: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "UNREAD", 5)
+
+    read: list[Event] = []
+
+    async def read_nothing_then_all(worker: Worker) -> None:
+        wanted, _ = asked(ChatRequest, LONG)
+        job = Job(wanted)
+        worker.submit(job)
+        await asyncio.to_thread(until, lambda: worker.idle)
+        while True:
+            read.append(await job.event())
+
+    with Worker(parrot, 1, 600.0) as worker, pytest.raises(Refusal, match="more than 5 pieces of the answer were not read"):
+        asyncio.run(read_nothing_then_all(worker))
+    assert 5 < len(read) < 100
+    assert not any(isinstance(event, Finished) for event in read)
+
+
 def test_a_key_is_asked_for(parrot: Served) -> None:
     with endpoint([parrot], Door(key="k3y")) as server:
         with server.client(key="k3y") as client:
@@ -221,6 +241,7 @@ def test_a_key_is_asked_for(parrot: Served) -> None:
             assert response.status_code == 401
             assert response.headers["www-authenticate"] == "Bearer"
             assert "k3y" not in response.text
+        assert httpx.get(server.url + "/models", headers={"authorization": "k3y"}).status_code == 401
         assert server.post("/chat/completions", LONG).status_code == 401
         assert server.workers["parrot"].idle
         with (
@@ -229,7 +250,7 @@ def test_a_key_is_asked_for(parrot: Served) -> None:
         ):
             client.chat.completions.create(**LONG)
         # Who has the key may come by any name.
-        named = {"authorization": "Bearer k3y", "host": "chat.example.org"}
+        named = {"authorization": "bearer  k3y", "host": "chat.example.org"}
         assert httpx.get(server.url + "/models", headers=named).status_code == 200
 
 

@@ -68,8 +68,8 @@ def make_app(workers: Mapping[str, Worker], door: Door) -> FastAPI:
 async def _let_in(request: Request) -> None:
     door: Door = request.app.state.door
     if door.key is not None:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not secrets.compare_digest(given.encode(), door.key.encode()):
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not secrets.compare_digest(given.strip().encode(), door.key.encode()):
             raise Refusal(
                 401, "the key is missing or wrong: send the server's key as `Authorization: Bearer KEY`", "invalid_api_key",
                 headers={"www-authenticate": "Bearer"},

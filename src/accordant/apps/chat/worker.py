@@ -22,6 +22,8 @@ from accordant.types import UserError
 
 _log = logging.getLogger("accordant.chat")
 _LONGEST_WAIT = 60  # seconds that a client is asked to wait at most before it tries again
+UNREAD = 4096
+"""Events that may wait for a client that does not read; beyond, the answer ends, for each of them takes memory."""
 
 
 class Job:
@@ -39,6 +41,10 @@ class Job:
         if isinstance(event, Refusal):
             raise event
         return event
+
+    @property
+    def unread(self) -> int:
+        return self._events.qsize()
 
     def drop(self) -> None:
         """Nobody waits for the answer any more: the model stops at the next token. To be called on the loop."""
@@ -145,6 +151,9 @@ class Worker:
 
         for event in answer(self.served, job.asked, dropped, lambda: time.monotonic() > until):
             job.put(event)
+            if job.unread > UNREAD:
+                message = f"more than {UNREAD} pieces of the answer were not read: read a stream while it comes"
+                raise Refusal(408, message, "read_too_slowly")
         if self._stopping:
             raise _ending()
 
