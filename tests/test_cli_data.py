@@ -160,7 +160,7 @@ def test_check_renames_fields_and_reads_named_sources() -> None:
 def test_convert_rankings_to_pairs_with_their_origin() -> None:
     rows = write("ranked.jsonl", {"prompt": "q", "completions": ["a", "b", "c"], "ranks": [2, 1, 2]})
     ended = accordant("data", "convert", rows, "new/pairs.jsonl", "--to", "pairs")
-    said(ended, "1 Ranking row -> 2 pairs in new/pairs.jsonl", "  1 tied: dropped")
+    said(ended, "1 Ranking row -> 2 pairs in new/pairs.jsonl", "  dropped, tied: 1")
     assert [(row.chosen, row.rejected) for row in read("new/pairs.jsonl", Pair)] == [("b", "a"), ("b", "c")]
     (origin,) = origins("new/pairs.jsonl")
     assert (origin.source, origin.file, origin.rows) == ("file", "ranked.jsonl", 1)
@@ -172,7 +172,7 @@ def test_convert_rankings_to_pairs_with_their_origin() -> None:
 def test_convert_ratings_grades_and_labelers() -> None:
     rated = write("r.jsonl", *[{"prompt": "q", "completion": t, "scores": {"x": s}} for t, s in [("a", 1), ("b", 2), ("c", 4)]])
     ended = accordant("data", "convert", rated, "p.jsonl", "--to", "pairs", "--attribute", "x", "--min-gap", 1.5)
-    said(ended, "3 Rating rows -> 2 pairs in p.jsonl", "  1 less than 1.5 apart: dropped")
+    said(ended, "3 Rating rows -> 2 pairs in p.jsonl", "  dropped, less than 1.5 apart: 1")
     assert [row.margin for row in read("p.jsonl", Pair)] == [3.0, 2.0]
     graded = write("g.jsonl", {"prompt": "q", "chosen": "a", "rejected": "b", "grade": "slightly better"})
     said(accordant("data", "convert", graded, "p.jsonl", "--to", "pairs", "--grades", "small"))
@@ -324,3 +324,9 @@ def test_show_refuses(llama_folder: Path) -> None:
     refused(accordant("data", "show", other, "--model", llama_folder, "--turns", "all"), "has Pair rows; leave it out")
     assert accordant("data", "show", rows, "--model", llama_folder, "-n", 0).code == 2
     assert accordant("data", "shw").code == 2
+
+
+def test_a_file_without_rows_is_a_complaint() -> None:
+    Path("none.jsonl").write_text("\n")
+    ended = accordant("data", "check", "none.jsonl", "--strict")
+    assert (ended.code, "  none.jsonl: there are no rows in it; write at least one" in ended.output.splitlines()) == (1, True)

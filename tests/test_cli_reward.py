@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 import torch
 from pyarrow import parquet
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from accordant.data.origin import Origin, origins, write_origins
-from builders import byte_level_tokenizer
+from builders import byte_level_tokenizer, wordpiece_tokenizer
 from command import Ended, accordant
 from tasks import COLOURS, run_stage, write_rows
 from tiny import tiny_classifier, tiny_llama
@@ -172,12 +175,55 @@ def test_a_record_of_several_rows_gets_lists(place: Path, tmp_path: Path) -> Non
     assert [len(row["score"]) for row in found] == [2, 2]
 
 
+def test_odd_values_are_written_or_refused_in_words(place: Path, tmp_path: Path) -> None:
+    """Dates in a list, NaN, half a surrogate pair, bytes: in every format a file or one line that says why."""
+    model, made = place / "reward_pairwise" / "checkpoint", datetime.date(2024, 2, 3)
+    rows = [{"text": "a", "days": [made], "x": math.nan}, {"text": "b", "days": [], "x": 2.0}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "r.parquet")
+    words = ("reward", "score", model, tmp_path / "r.parquet", "--out")
+    ended = accordant(*words, tmp_path / "new" / "s.jsonl")
+    assert (ended.code, "NaN and infinity are null in 1 row" in ended.error) == (0, True)
+    written = [json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / "new" / "s.jsonl").read_text().splitlines()]
+    assert [(row["days"], row["x"]) for row in written] == [(["2024-02-03"], None), ([], 2.0)]
+    assert accordant(*words, tmp_path / "s.csv").code == 0
+    with (tmp_path / "s.csv").open(newline="") as file:
+        assert [row["days"] for row in csv.DictReader(file)] == ['["2024-02-03"]', "[]"]
+    half = write_rows(tmp_path / "half.jsonl", [{"text": "a", "note": "\ud800"}])
+    pictures = tmp_path / "b.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist([{"text": "a", "note": b"\xff"}]), pictures)
+    for data, out in ((half, "s.csv"), (half, "s.parquet"), (pictures, "s.jsonl"), (pictures, "s.csv")):
+        ended = accordant("reward", "score", model, data, "--out", tmp_path / "x" / out)
+        assert (ended.code, "write ." in ended.error, "Traceback" in ended.error) == (2, True, False), ended
+        assert data == half or "'note' holds bytes" in ended.error
+    assert list((tmp_path / "x").iterdir()) == []
+
+
+def test_rows_are_not_written_over_themselves(place: Path) -> None:
+    data = place / "reward_pairwise.jsonl"
+    before = data.read_bytes()
+    ended = accordant("reward", "score", place / "reward_pairwise" / "checkpoint", data, "--out", data)
+    assert (ended.code, "write to another file" in ended.error, data.read_bytes() == before) == (2, True, True)
+
+
+def test_eos_says_nothing_to_an_encoder(tmp_path: Path) -> None:
+    encoder = tiny_classifier(tmp_path / "encoder", wordpiece_tokenizer(), family="bert", labels=1)
+    data = write_rows(tmp_path / "rows.jsonl", [{"text": "red"}])
+    for word in ("--eos", "--no-eos"):
+        ended = accordant("reward", "score", encoder, data, word)
+        assert (ended.code, "leave eos out" in ended.error) == (2, True), ended
+    assert accordant("reward", "score", encoder, data).code == 0
+
+
 REFUSED: dict[str, tuple[list[Any], list[str], str]] = {
     "a prompt alone": ([{"prompt": "q"}], [], "rows.jsonl:1: a prompt without an answer has no score"),
     "a field that is there": ([{"text": "a", "score": 1}], [], "--as"),
     "a bad row": ([{"text": "a"}, {"txt": "a"}], [], "rows.jsonl:2"),
-    "another format": ([{"text": "a"}], ["--out", "scores.xlsx"], ".jsonl, .parquet, .csv"),
-    "a folder that is not there": ([{"text": "a"}], ["--out", "nowhere/scores.csv"], "no folder nowhere; make it first"),
+    "another format": ([{"text": "a"}], ["--out", "scores.xlsx"], ".jsonl or .parquet or .csv files, not to .xlsx"),
+    "a way of reading answers that are not there": (
+        [{"text": "a"}],
+        ["--reads", "answer"],
+        "rows.jsonl:1: reads says what is read of an answer, and this is a bare text",
+    ),
     "an unknown output": ([{"text": "a"}], ["--label", "rewards"], "did you mean 'reward'"),
     "an unknown way of reading": ([{"text": "a"}], ["--reads", "all"], "'prompt and answer' or 'answer'"),
 }

@@ -92,9 +92,12 @@ def check(
 
 def _checked(reading: Reading, path: str) -> tuple[Checked, Sequence[str]]:
     from accordant.data.check import Checked
+    from accordant.data.files import Complaint
+    from accordant.types import Source
 
     found = reading.check(path)
-    return Checked(path, found.rows, found.complaints), found.notes
+    empty = [Complaint(Source(path, 0), "there are no rows in it; write at least one")]
+    return Checked(path, found.rows, found.complaints or ([] if found.rows else empty)), found.notes
 
 
 def _noted(line: str) -> None:
@@ -129,11 +132,12 @@ def convert(
     """Turn rows of one kind into another, or into another file format; whatever is dropped is counted."""
     from accordant.data import convert as conversions
     from accordant.data.carry import carried, parents
-    from accordant.data.findings import number, own_fields
+    from accordant.data.findings import nulls, number, own_fields
     from accordant.data.grades import graded
     from accordant.data.origin import write_origins
     from accordant.data.output import write
     from accordant.data.reading import Reading, ready
+    from accordant.data.sources.loaded import nearest
 
     rules = conversions.Rules(ties, rejects, attribute, min_gap, consensus, min_share)
     if grades is not None and to != "pairs":
@@ -147,15 +151,18 @@ def convert(
     rows = found.rows
     if grades is not None:
         field = next(iter(named), "grade")
+        held = {name for record in found.kept for name in record.fields}
+        if named and field not in held:
+            raise UserError(f"map: {given} has no field {field!r}; {nearest(field, sorted(held))}")
         rows = list(graded(rows, [record.fields.get(field) for record in found.kept] or [None] * len(rows), grades))
     converted = conversions.convert(rows, to, rules)
     own = carried(found.kept, parents(rows, converted.rows, to, consensus)) if found.kept else None
-    write(out, converted.rows, own.fields if own else ())
+    changed = write(out, converted.rows, own.fields if own else ())
     write_origins(out, reading.origins(given, len(rows)))
     print(f"{number(len(rows), f'{type(rows[0]).__name__} row')} -> {number(len(converted.rows), _ROWS[to])} in {out}")
     for reason, count in converted.dropped.items():
-        print(f"  {count:,} {reason}: dropped")
-    for line in own_fields(own):
+        print(f"  dropped, {reason}: {count:,}")
+    for line in (*own_fields(own), *nulls(changed)):
         print(f"  {line}")
 
 
@@ -185,7 +192,7 @@ def filter_(
 ) -> None:
     """Drop rows whose text or answer a classifier scores above a threshold, and say how many and of which kind."""
     from accordant.data.filter import filter_rows, shares
-    from accordant.data.findings import counted, number
+    from accordant.data.findings import counted, nulls, number
     from accordant.data.reading import Reading, beside, came, ready
 
     if output == "probability" and not 0 <= above < 1:
@@ -209,18 +216,18 @@ def filter_(
     if not found.kept:
         raise UserError(f"all {len(rows)} rows score above {above:g}, so nothing would be left; raise --above")
     kept = [fields for _, fields in came(loaded, found.kept)]
-    reading.write(out, given, kept)
+    changed = reading.write({out: kept}, given)
     print(f"{counted(len(kept), len(found.kept))} in {out}")
     if dropped is not None and found.dropped:
         scored = {id(gone.row): gone.score for gone in found.dropped}
         gone = came(loaded, [gone.row for gone in found.dropped])
         more = [{"score": scored[id(row)], "file": row.source.file, "line": row.source.line} for row, _ in gone]
-        reading.write(dropped, given, beside([fields for _, fields in gone], more, "filter_"))
+        changed += reading.write({dropped: beside([fields for _, fields in gone], more, "filter_")}, given)
         print(f"{counted(len(gone), len(found.dropped))} in {dropped}, with score, file and line")
     elif dropped is not None:
         print(f"nothing was dropped, so {dropped} is not written")
-    if again := reading.again(loaded):
-        print(again)
+    for line in (*nulls(changed), *reading.again(loaded)):
+        print(line)
 
 
 def _scorer(
@@ -253,7 +260,7 @@ def split(
 ) -> None:
     """Cut rows into parts of which no prompt is in two; the rest is train."""
     from accordant.data import split as splits
-    from accordant.data.findings import counted, number
+    from accordant.data.findings import counted, nulls, number
     from accordant.data.reading import Reading, came, ready
     from accordant.types import Document, Labelled
 
@@ -268,15 +275,14 @@ def split(
     parts = splits.split(found.rows, sizes, seed, [id(record) for record in found.kept])
     for name in parts:
         ready(out / f"{name}.{format_}", given)
-    for name, some in parts.items():
-        place = out / f"{name}.{format_}"
-        records = [fields for _, fields in came(found, some)]
-        reading.write(place, given, records)
+    files = {out / f"{name}.{format_}": [fields for _, fields in came(found, some)] for name, some in parts.items()}
+    changed = reading.write(files, given)
+    for (place, records), some in zip(files.items(), parts.values(), strict=True):
         what = "text" if isinstance(some[0], Document | Labelled) else "prompt"
         of = number(len({splits.key(row) for row in some}), what)
         print(f"{counted(len(records), len(some))} of {of} in {place}")
-    if again := reading.again(found):
-        print(again)
+    for line in (*nulls(changed), *reading.again(found)):
+        print(line)
 
 
 # --- show ------------------------------------------------------------------------------------------------------------

@@ -57,9 +57,9 @@ def report(
     from rich.console import Console
 
     from accordant.config import build
+    from accordant.data.output import as_line
     from accordant.stages.evaluate_reward import EvaluateRewardConfig, measure
     from accordant.stages.folder import StageFolder, plain
-    from accordant.stages.score_rows import as_json as line
 
     values = {
         "model": {"path": model, "trust_remote_code": trust_remote_code}, "data": _named(files), "output": output,
@@ -75,7 +75,7 @@ def report(
         folder.write_json("reward_model.json", found)
         folder.write("reward_model.html", render_reward_model(found, Path(model).name))
     if as_json:
-        typer.echo(line(found))
+        typer.echo(as_line(found))
     else:
         _show(found, Console(width=None if sys.stdout.isatty() else 140))
 
@@ -100,13 +100,15 @@ def score(
     from rich.console import Console
 
     from accordant.config import build
+    from accordant.data.findings import nulls, number
     from accordant.data.origin import origins, write_origins
+    from accordant.data.output import TABLES, as_line, check_output, write_values
     from accordant.models.load import ModelConfig
     from accordant.stages.reader import Reader
-    from accordant.stages.score_rows import Scorer, as_json, check_format, score_file, write_rows
+    from accordant.stages.score_rows import Scorer, score_file
 
     if out is not None:
-        check_format(out)
+        check_output(out, Path(file), suffixes=TABLES)
     if reads not in (None, "prompt and answer", "answer"):
         raise UserError(f"--reads is {reads!r}; choose 'prompt and answer' or 'answer'")
     console = Console(stderr=True)
@@ -117,14 +119,15 @@ def score(
     )
     if out is None:
         for row in rows:
-            typer.echo(as_json(row))
+            typer.echo(as_line(row))
     else:
-        write_rows(out, rows)
+        changed = write_values(out, rows, TABLES)
         write_origins(out, origins(file, len(rows)))
     if long.count:
         console.print(f"no score: {long}", markup=False, highlight=False, soft_wrap=True)
     if out is not None:
-        console.print(f"{len(rows)} rows -> {out}", markup=False, highlight=False, soft_wrap=True)
+        for line in (f"{number(len(rows), 'row')} -> {out}", *nulls(changed)):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _named(files: list[str]) -> dict[str, str]:

@@ -123,7 +123,7 @@ def test_one_attribute_and_a_least_gap() -> None:
 def test_answers_without_a_rating_in_common_are_not_compared() -> None:
     rows = [Rating("q", "a", {"fun": 1.0}), Rating("q", "b", {"sense": 2.0}), Rating("q", "c", {"fun": 2.0})]
     assert outcome(rows) == ({("c", "a"): 1.0}, {"without a rating in common": 2})
-    with pytest.raises(UserError, match="1 prompts whose answers have no rating in common"):
+    with pytest.raises(UserError, match="prompts whose answers have no rating in common: 1"):
         convert(rows, "kwise")
 
 
@@ -187,7 +187,7 @@ def test_the_pairs_of_a_ranking_give_the_ranking_back(ranking: Ranking, random: 
 )
 def test_pairs_that_are_no_ranking_stay_pairs(pairs: list[tuple[Any, ...]], reason: str) -> None:
     rows = [Pair("q", p[0], p[1], tie=len(p) > 2) for p in pairs]
-    with pytest.raises(UserError, match=f"1 prompts whose .*{reason}"):
+    with pytest.raises(UserError, match=f"prompts whose .*{reason}.*: 1"):
         convert(rows, "kwise")
 
 

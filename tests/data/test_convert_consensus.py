@@ -42,7 +42,7 @@ def test_a_consensus_without_a_majority_is_counted_and_ties_can_have_one() -> No
     assert pair.tie
     assert pair.prompt == "r"
     assert pair.weight == pytest.approx(2 / 3)
-    with pytest.raises(UserError, match=r"1 tied.*1 without|1 without.*1 tied"):
+    with pytest.raises(UserError, match=r"without a majority: 1; tied: 1|tied: 1; without a majority: 1"):
         convert([*split, *tied], "pairs", Rules(consensus=True))
 
 
@@ -73,7 +73,7 @@ def test_pairs_without_a_majority_are_counted_and_a_tie_is_a_vote() -> None:
     assert isinstance(tie, Pair)
     assert (tie.prompt, tie.tie, {tie.chosen, tie.rejected}, tie.weight) == ("tied", True, {"a", "b"}, pytest.approx(2 / 3))
     assert made.dropped == {"without a majority": 2}
-    with pytest.raises(UserError, match=r"2 without a majority; 1 tied"):
+    with pytest.raises(UserError, match="without a majority: 2; tied: 1"):
         convert(rows, "pairs", Rules(consensus=True))
     # Unnamed rows are each somebody's; without the option nothing is put together.
     unnamed = [Pair("q", "a", "b"), Pair("q", "a", "b"), Pair("q", "b", "a")]

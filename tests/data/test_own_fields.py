@@ -73,8 +73,14 @@ def counted(records: Sequence[Any]) -> Counter[str]:
     return Counter(json.dumps(record, sort_keys=True) for record in records)
 
 
+def nulled(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With null for NaN and infinities, which JSON has no word for."""
+    found: list[dict[str, Any]] = json.loads(json.dumps(records), parse_constant=lambda _: None)
+    return found
+
+
 def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    return [json.loads(line, parse_constant=pytest.fail) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 LAYOUTS: dict[str, Callable[[list[Any]], bytes]] = {
@@ -112,8 +118,8 @@ def test_a_split_has_the_records_that_came(
         assert "leave none of the 1 distinct" in str(error)  # noqa: PT017
         return
     parts = [lines(folder / "parts" / f"{name}.jsonl") for name in ("train", "test")]
-    assert counted(parts[0] + parts[1]) == counted(records)
-    words = [json.dumps(record, sort_keys=True) for record in records]
+    assert counted(parts[0] + parts[1]) == counted(nulled(records))
+    words = [json.dumps(record, sort_keys=True) for record in nulled(records)]
     for part in parts:  # each keeps the order
         rest = iter(words)
         assert all(json.dumps(row, sort_keys=True) in rest for row in part)
@@ -138,7 +144,7 @@ def test_what_a_filter_keeps_and_drops_is_what_came(
         except UserError as error:
             assert "nothing would be left" in str(error)  # noqa: PT017
             return
-    kept = lines(folder / "kept.jsonl")
+    records, kept = nulled(records), lines(folder / "kept.jsonl")
     gone = lines(folder / "gone.jsonl") if (folder / "gone.jsonl").exists() else []
     names = {name: f"filter_{name}" if any(name in record for record in gone_in(records, kept)) else name for name in ADDED}
     assert all(set(names.values()) <= row.keys() and row[names["score"]] > cut for row in gone)
@@ -217,9 +223,9 @@ def test_parquet_keeps_what_json_cannot_hold(tmp_path: Path) -> None:
     divided(tmp_path / "r.parquet", tmp_path / "p", format_="parquet")
     assert sorted((r for n in ("train", "test") for r in parquet.read_table(tmp_path / "p" / f"{n}.parquet").to_pylist()),
                   key=lambda record: record["prompt"]) == records  # fmt: skip
-    with pytest.raises(UserError, match=r"holds bytes, which JSON cannot; write \.parquet"):
+    with pytest.raises(UserError, match=r"^'image' holds bytes, which JSON cannot; write \.parquet"):
         divided(tmp_path / "r.parquet", tmp_path / "q")
-    assert not list((tmp_path / "q").glob("t*"))
+    assert list((tmp_path / "q").iterdir()) == []
     plain = [{name: value for name, value in record.items() if name != "image"} for record in records]
     parquet.write_table(pyarrow.Table.from_pylist(plain), tmp_path / "r.parquet")
     divided(tmp_path / "r.parquet", tmp_path / "p")
@@ -228,7 +234,65 @@ def test_parquet_keeps_what_json_cannot_hold(tmp_path: Path) -> None:
     assert row["took"].endswith(":00:00")
 
 
-@pytest.mark.parametrize("fault", [{"a": 2**80}, {"a": "\ud800"}, {"a": {}}, {"a": [1, "x"]}])
+def test_what_json_cannot_say_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """NaN, infinities and numbers beyond them become null, at any depth, and rows that have them are counted."""
+    text = '{"prompt": "%s", "completion": "a", "x": %s}\n'
+    odd = ["NaN", "[-Infinity]", '{"y": {"z": 1e400}}', "1e300"]
+    (tmp_path / "r.jsonl").write_text("".join(text % (f"q{i}", word) for i, word in enumerate(odd)))
+    divided(tmp_path / "r.jsonl", tmp_path / "p")
+    assert "NaN and infinity are null in 3 rows" in capsys.readouterr().out
+    held = {row["prompt"]: row["x"] for name in ("train", "test") for row in lines(tmp_path / "p" / f"{name}.jsonl")}
+    assert held == {"q0": None, "q1": [None], "q2": {"y": {"z": None}}, "q3": 1e300}
+    converted(tmp_path / "r.jsonl", tmp_path / "o.jsonl", "prompts")
+    assert "NaN and infinity are null in 3 rows" in capsys.readouterr().out
+    assert [row["x"] for row in lines(tmp_path / "o.jsonl")] == [None, [None], {"y": {"z": None}}, 1e300]
+    converted(tmp_path / "r.jsonl", tmp_path / "o.jsonl", "prompts", on_bad="drop")
+    (tmp_path / "fine.jsonl").write_text(text % ("q", "1"))
+    converted(tmp_path / "fine.jsonl", tmp_path / "o.jsonl", "prompts")
+    assert "null" not in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_parts_appear_together_and_with_the_same_columns(tmp_path: Path) -> None:
+    """A note that is null in all of one part is a column of text there, too; where one part fails, there is none."""
+    from datasets import load_dataset
+    from pyarrow import parquet
+
+    records: list[dict[str, Any]] = [{"prompt": f"q{i}", "note": None, "tags": []} for i in range(8)]
+    divided(path := write_jsonl(tmp_path / "r.jsonl", records), tmp_path / "plain", format_="parquet")
+    (left_out,) = parquet.read_table(tmp_path / "plain" / "test.parquet")["prompt"].to_pylist()
+    for record in records:
+        record |= {} if record["prompt"] == left_out else {"note": "n", "tags": ["t"]}
+    divided(write_jsonl(path, records), tmp_path / "p", format_="parquet")
+    names = {name: str(tmp_path / "p" / f"{name}.parquet") for name in ("test", "train")}
+    assert parquet.read_schema(names["test"]) == parquet.read_schema(names["train"])
+    found = load_dataset("parquet", data_files=names, cache_dir=str(tmp_path / "cache"))
+    assert [found[name]["note"][0] for name in ("test", "train")] == [None, "n"]
+    records[0]["note"] = 1
+    with pytest.raises(UserError, match=r"'note': .*write \.jsonl"):
+        divided(write_jsonl(path, records), tmp_path / "q", format_="parquet")
+    assert not (tmp_path / "q").exists() or list((tmp_path / "q").iterdir()) == []
+
+
+def write_jsonl(path: Path, records: list[Any]) -> Path:
+    path.write_bytes(as_jsonl(records))
+    return path
+
+
+def test_no_part_of_a_time_is_cut_off(tmp_path: Path) -> None:
+    """Arrow makes dates of times behind a date, and microseconds of nanoseconds, without a word."""
+    import pandas
+
+    day, moment = datetime.date(2024, 2, 3), datetime.datetime(2024, 2, 4, 5, 6)
+    fine = [pandas.Timestamp("2024-02-03 04:05:06.000007"), None]
+    for odd in ([day, moment], [pandas.Timestamp(1), None], [moment, moment.replace(tzinfo=datetime.UTC)]):
+        with pytest.raises(UserError, match=r"'at': .*write \.jsonl"):
+            write_values(tmp_path / "o.parquet", [{"at": at} for at in odd])
+        assert list(tmp_path.iterdir()) == []
+    for good in (fine, [day, None], [moment, None], [datetime.timedelta(1), None]):
+        write_values(tmp_path / "o.parquet", [{"at": at} for at in good])
+
+
+@pytest.mark.parametrize("fault", [{"a": 2**80}, {"a": "\ud800"}, {"\ud800": 1}, {"a": {}}, {"a": [1, "x"]}])
 def test_what_no_column_holds_is_said(fault: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"do not fit into Parquet's columns.*write \.jsonl"):
         write_values(tmp_path / "a.parquet", [fault])
@@ -280,6 +344,9 @@ def test_names() -> None:
     assert own_names(["id", "label", "original_label", "weigth", "a.responses"]) == {
         "id": "id", "label": "original_original_label", "original_label": "original_label", "weigth": "original_weigth",
         "a.responses": "original_a_responses",
+    }  # fmt: skip
+    assert own_names(["a.b.responses", "a_b.responses"]) == {
+        "a.b.responses": "original_a_b_responses", "a_b.responses": "original_original_a_b_responses",
     }  # fmt: skip
 
 
@@ -448,3 +515,33 @@ def test_csv_with_an_own_field_is_written_as_text(tmp_path: Path) -> None:
     converted(tmp_path / "r.csv", tmp_path / "o.jsonl", "pairs")
     (row,) = lines(tmp_path / "o.jsonl")
     assert (row["margin"], row["id"]) == (0.5, "007")
+
+
+def test_csv_cells_of_own_fields_stay_text_whatever_they_spell(tmp_path: Path) -> None:
+    """A list of messages in a user's own column is no value, and so is a list under a name that other shapes have."""
+    talk = json.dumps([{"role": "user", "content": "q"}])
+    records = [
+        {"prompt": f"q{i}", "chosen": "a", "rejected": "b", "seen": talk if i else "x", "history": "[1]"} for i in range(4)
+    ]
+    (tmp_path / "r.csv").write_bytes(as_csv(records))
+    divided(tmp_path / "r.csv", tmp_path / "p", format_="parquet")
+    from pyarrow import parquet
+
+    parts = [parquet.read_table(tmp_path / "p" / f"{name}.parquet").to_pylist() for name in ("train", "test")]
+    assert counted(parts[0] + parts[1]) == counted(records)
+
+
+def test_a_grade_under_a_name_that_no_row_has(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "r.jsonl", [{"prompt": "q", "chosen": "a", "rejected": "b", "how_much": "better"}])
+    with pytest.raises(UserError, match="no field 'how_mch'; did you mean 'how_much'"):
+        converted(path, tmp_path / "o.jsonl", "pairs", grades="small", map=["how_mch=grade"])
+    converted(path, tmp_path / "o.jsonl", "pairs", grades="small", map=["how_much=grade"])
+    assert lines(tmp_path / "o.jsonl")[0]["margin"] == pytest.approx(2 / 3)
+
+
+def test_many_own_fields_are_named_and_then_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [{"prompt": "q", "completion": "a", **{f"f{i}": j for i in range(30)}} for j in range(2)]
+    converted(write_jsonl(tmp_path / "r.jsonl", records[:1]), tmp_path / "o.jsonl", "prompts")
+    assert "f19, and 10 more" in capsys.readouterr().out
+    converted(write_jsonl(tmp_path / "r.jsonl", records), tmp_path / "o.jsonl", "prompts")
+    assert [line for line in capsys.readouterr().out.splitlines() if "more" in line or "f20" in line] == ["  and 10 more"]

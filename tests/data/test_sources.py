@@ -45,8 +45,8 @@ def test_text_prompts_are_distinct_beginnings_with_something_left(story):
     assert [row.prompt for row in load("text-prompts", story, words=5)] == ["The fox ran over the"]
     assert [row.prompt for row in load("text-prompts", story, words=1)] == ["The", "It"]
     assert check("text-prompts", story, words=4).notes == (
-        "1 paragraphs have no more than 4 words and are left out",
-        "1 paragraphs begin as an earlier one and are left out",
+        "paragraphs of no more than 4 words, left out: 1",
+        "paragraphs that begin as an earlier one, left out: 1",
     )
     with pytest.raises(UserError, match="no paragraph has more than 10 words"):
         load("text-prompts", story)
@@ -238,17 +238,17 @@ def test_an_answer_that_was_begun_is_part_of_both_answers(tmp_path):
 def test_what_options_leave_out_is_counted(tmp_path):
     dolly = next(example for example in EXAMPLES if example.source == "dolly")
     found = check("dolly", write(tmp_path, dolly.records), category="open_qa")
-    assert (len(found.rows), found.notes) == (1, ("1 rows are not of the category 'open_qa'",))
+    assert (len(found.rows), found.notes) == (1, ("rows of another category than 'open_qa', left out: 1",))
     ratios = [SHP | {"labels": 1, "score_ratio": ratio} for ratio in (1.0, 1.9, 2, 3.5)]
     found = check("shp", write(tmp_path, ratios), min_ratio=2)
     assert [row.margin for row in found.rows] == [math.log(2), math.log(3.5)]
-    assert found.notes == ("2 pairs have a score ratio below 2 and are left out",)
+    assert found.notes == ("pairs with a score ratio below 2, left out: 2",)
     with pytest.raises(UserError, match=r"min_ratio is 0.5; a score ratio is never below 1"):
         check("shp", tmp_path / "rows.jsonl", min_ratio=0.5)
     answers = [{"prompt": "q", "responses": ["a", "b", "c"], "scores": [1, 2, 4]}]
     found = check("scored", write(tmp_path, answers), what="pairs", min_gap=2.0)
     assert [(row.chosen, row.rejected, row.margin) for row in found.rows] == [("c", "a", 3.0), ("c", "b", 2.0)]
-    assert found.notes[0].startswith("1 pairs of answers")
+    assert found.notes == ("pairs of answers with equal or too close scores, left out: 1",)
 
 
 def test_tweets_that_repeat_are_left_out_and_counted(tmp_path):
@@ -263,8 +263,8 @@ def test_tweets_that_repeat_are_left_out_and_counted(tmp_path):
         (0, "@bo"),
     ]
     assert found.notes == (
-        "2 tweets repeat an earlier one and are left out",
-        "2 tweets are the same but of different classes and are left out",
+        "tweets that repeat an earlier one, left out: 2",
+        "equal tweets of different classes, left out: 2",
     )
     assert len(load("hate-speech", path, repeats=True)) == len(tweets)
 
@@ -285,8 +285,8 @@ def test_fed_by_level_and_by_labeler(tmp_path):
     rows = load("fed", path, level="turn", by="labeler")
     assert [row.labeler for row in rows] == [f"labeler{i}" for i in range(1, 6)]
     assert [dict(row.scores) for row in rows][2:4] == [{"Fluent": 2.0, "Overall": 4.0}, {"Overall": 4.0}]
-    assert check("fed", path).notes == ('6 single ratings are "N/A" and are taken as missing',)
-    assert "1 items are not of the level 'turn' and are left out" in check("fed", path, level="turn").notes
+    assert check("fed", path).notes == ('single ratings of "N/A", taken as missing: 6',)
+    assert "items of another level than 'turn', left out: 1" in check("fed", path, level="turn").notes
 
 
 def test_usr_as_rankings_with_the_fact_in_front(tmp_path):
@@ -320,11 +320,11 @@ def test_oasst_leaves_out_what_it_is_told_to_with_the_replies(tmp_path):
     assert said(unreviewed=True)[-1] == "new"
     assert said(deleted=True) == ["best", "then", "worse", "so", "gone", "lost", "neu"]
     assert check("oasst", path).notes == (
-        "1 messages are deleted and are left out with the 2 replies to them",
-        "1 messages are not reviewed or were refused and are left out with the 0 replies to them",
+        "deleted messages, left out: 1, and replies to them: 2",
+        "messages not reviewed or refused, left out: 1, and replies to them: 0",
     )
     notes = check("oasst", path, best_only=True).notes
-    assert "2 messages are not the best of the ranked replies and are left out with the 2 replies to them" in notes
+    assert "replies that are not the best of those ranked, left out: 2, and replies to them: 2" in notes
     assert [row.prompt for row in load("oasst", path, what="prompts")] == [turns("q")]
 
 
@@ -378,7 +378,7 @@ def test_assistant_messages_without_quality_labels_are_counted(tmp_path):
     path = write(tmp_path, [{"prompt": message("q", "prompter", rated, message("b", "assistant"))}])
     found = check("oasst", path, what="ratings")
     assert [row.completion for row in found.rows] == ["a"]
-    assert found.notes == ("1 assistant messages have no quality labels and are left out",)
+    assert found.notes == ("assistant messages without quality labels, left out: 1",)
 
 
 def test_prompts_are_lines_of_text_or_json_strings(tmp_path):

@@ -104,8 +104,8 @@ def convert(rows: Sequence[Row], to: str, rules: Rules | None = None) -> Convert
     made = tuple(known[type(rows[0])](single, rules, dropped))
     dropped = +dropped  # without the zeros
     if not made:
-        reasons = "; ".join(f"{count} {reason}" for reason, count in dropped.items())
-        raise UserError(f"of {len(rows)} {kinds[0]} rows none gives {to}: {reasons or 'nothing in them is comparable'}")
+        reasons = "; ".join(f"{reason}: {count:,}" for reason, count in dropped.items())
+        raise UserError(f"of {len(rows)} {kinds[0]} rows none gives {to} ({reasons or 'nothing in them is comparable'})")
     return Converted(made, dropped)
 
 
@@ -209,8 +209,11 @@ def _pairs_of_thumbs(rows: Sequence[Thumb], rules: Rules, dropped: Dropped) -> I
 
 def _rankings_of_ratings(rows: Sequence[Rating], rules: Rules, dropped: Dropped) -> Iterable[Ranking]:
     wanted = _wanted(rows, rules)
-    for labeler in dict.fromkeys(row.labeler for row in rows):
-        yield from _ranked([row for row in rows if row.labeler == labeler], wanted, dropped, labeler)
+    by_labeler: defaultdict[str, list[Rating]] = defaultdict(list)
+    for row in rows:
+        by_labeler[row.labeler].append(row)
+    for labeler, own in by_labeler.items():
+        yield from _ranked(own, wanted, dropped, labeler)
 
 
 def _kwise_of_ratings(rows: Sequence[Rating], rules: Rules, dropped: Dropped) -> Iterable[Ranking]:
@@ -276,7 +279,7 @@ def _rated(rows: Sequence[Rating], wanted: set[str], dropped: Dropped) -> dict[P
     heard: defaultdict[tuple[PromptText, str], list[Rating]] = defaultdict(list)
     for row in rows:
         if wanted.isdisjoint(row.scores):
-            dropped[f"rows that do not rate {', '.join(wanted)}"] += 1
+            dropped[f"rows that do not rate {', '.join(sorted(wanted))}"] += 1
         else:
             heard[row.prompt, row.completion].append(row)
     answers: defaultdict[PromptText, list[Rating]] = defaultdict(list)

@@ -9,6 +9,7 @@ from typing import Any
 
 from accordant.data.carry import Carried
 from accordant.data.check import Report, Summary
+from accordant.data.files import first_few
 
 SCHEMA = 1
 
@@ -63,15 +64,24 @@ def counted(records: int, rows: int) -> str:
     return number(rows, "row") if records == rows else f"{number(records, 'record')} with {number(rows, 'row')}"
 
 
+def nulls(rows: int) -> Iterator[str]:
+    """What to say of rows that hold NaN or an infinity."""
+    if rows:
+        yield f"NaN and infinity are null in {number(rows, 'row')}, because JSON has no word for them; Parquet has"
+
+
 def own_fields(own: Carried | None) -> Iterator[str]:
     """What became of a user's own fields; None: the rows are no records, so that there are none to speak of."""
     if own is None:
         yield "no other fields come along: rows of this source are no records of the file"
         return
     if own.names:
-        yield f"carried along: {', '.join(a if a == b else f'{a} as {b}' for a, b in own.names.items())}"
-    for name, count in own.lost.items():
-        yield f"{name}: dropped from {number(count, 'row')}, each made of several that differ in it"
+        yield f"carried along: {', '.join(first_few([a if a == b else f'{a} as {b}' for a, b in own.names.items()]))}"
+    lost = [
+        f"{name}: dropped from {number(count, 'row')}, each made of several that differ in it"
+        for name, count in own.lost.items()
+    ]
+    yield from first_few(lost)
 
 
 def _named(name: str, count: int) -> str:

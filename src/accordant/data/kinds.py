@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from accordant.data import fields as want
@@ -46,9 +47,15 @@ def refuse_typos(fields: Fields, kind: type[Row]) -> None:
     """An unknown column is nobody's harm, but `weigth` would silently be no weight."""
     lost = _LOST_IF_MISSPELT.get(kind, ())
     for name in fields:
-        near = get_close_matches(name, lost, n=1, cutoff=0.8)
-        if near and name not in lost and near[0] not in fields:
-            raise Bad(f"unknown field {name!r}; did you mean {near[0]!r}?")
+        near = _meant(name, lost)
+        if near and name not in lost and near not in fields:
+            raise Bad(f"unknown field {name!r}; did you mean {near!r}?")
+
+
+@lru_cache(maxsize=4096)
+def _meant(name: str, known: tuple[str, ...]) -> str:
+    """The known name that this is nearly, or is; "" where there is none. Rows have the same few names again and again."""
+    return next(iter(get_close_matches(name, known, n=1, cutoff=0.8)), "")
 
 
 _RECOGNISED: tuple[tuple[tuple[str, ...], type[Row]], ...] = (
@@ -225,7 +232,7 @@ KNOWN_FIELDS = frozenset(name for names, _ in _RECOGNISED for name in names) | s
 """All that a field can be renamed to."""
 
 _TAKEN = frozenset().union(*_FIELDS_OF.values(), *(shape.needs for shape in shapes.SHAPES))
-_MISSPELT = sorted({name for names in _LOST_IF_MISSPELT.values() for name in names})
+_MISSPELT = tuple(sorted({name for names in _LOST_IF_MISSPELT.values() for name in names}))
 
 
 def own_names(names: Iterable[str]) -> dict[str, str]:
@@ -234,16 +241,18 @@ def own_names(names: Iterable[str]) -> dict[str, str]:
     The latter where a reader of rows would take the field for one of its own, or for one that is misspelt.
     """
     given = list(dict.fromkeys(names))
-    called = {name: name for name in given if not _says_something(name)}
+    taken = {name for name in given if not _says_something(name)}
+    called = {}
     for name in given:
         new = name
-        while new in called.values() or _says_something(new):
+        while (new != name and new in taken) or _says_something(new):
             # A dot would make one of Argilla's columns of it.
             new = f"original_{new.replace('.', '_')}"
-        called[name] = called.get(name, new)
-    return {name: called[name] for name in given}
+        called[name] = new
+        taken.add(new)
+    return called
 
 
 def _says_something(name: str) -> bool:
     columns = name.endswith((".responses", ".suggestion"))
-    return columns or name in _TAKEN or bool(get_close_matches(name, _MISSPELT, n=1, cutoff=0.8))
+    return columns or name in _TAKEN or bool(_meant(name, _MISSPELT))

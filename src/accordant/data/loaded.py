@@ -20,7 +20,8 @@ from accordant.types import Row
 class Kept:
     """A record as it came. One object stands for all rows that were read from it.
 
-    `fields`: by the names that the file has, also where some were mapped; of CSV, cells that spell JSON are values.
+    `fields`: by the names that the file has, also where some were mapped; of CSV, cells that spell JSON in
+    fields that the row knows are values.
     `own`: those of the fields that say nothing to a row.
     """
 

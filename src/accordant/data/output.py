@@ -1,13 +1,16 @@
-"""Rows -> files for people and other tools: JSONL or Parquet, by the file's name.
+"""Rows -> files for people and other tools: JSONL, Parquet, or where it is asked for CSV, by the file's name.
 
-What is written here `rows.read` reads again. Left out: CSV, in which conversations and rankings have no place.
+What is written here `rows.read` reads again. Left out: converting and splitting into CSV, in which conversations and rankings
+have no place; in the tables that `reward score` writes, lists and objects are cells of JSON.
 """
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,16 +20,17 @@ from accordant.data.rows import plain, write_jsonl
 from accordant.types import Row, UserError
 
 SUFFIXES = (".jsonl", ".parquet")
+TABLES = (*SUFFIXES, ".csv")
 
 
-def check_output(path: Path, *inputs: Path) -> None:
+def check_output(path: Path, *inputs: Path, suffixes: Sequence[str] = SUFFIXES) -> None:
     """Make sure, before any work is done, that rows can be written there.
 
     Raises:
-        UserError: the name ends in neither of `SUFFIXES`, it is a folder or lies in a file, or it is one of the inputs.
+        UserError: the name ends in none of `suffixes`, it is a folder or lies in a file, or it is one of the inputs.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise UserError(f"{path}: rows are written to {' or '.join(SUFFIXES)} files, not to {path.suffix or 'nameless ones'}")
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"{path}: rows are written to {' or '.join(suffixes)} files, not to {path.suffix or 'nameless ones'}")
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file in it")
     if file := next((folder for folder in path.parents if folder.exists() and not folder.is_dir()), None):
@@ -36,8 +40,10 @@ def check_output(path: Path, *inputs: Path) -> None:
             raise UserError(f"{path} is where the rows are read from; write to another file")
 
 
-def write(path: Path, rows: Sequence[Row], extra: Sequence[Mapping[str, Any]] = ()) -> None:
+def write(path: Path, rows: Sequence[Row], extra: Sequence[Mapping[str, Any]] = ()) -> int:
     """Write rows of one kind, each with its `extra` fields where these are given; the file appears whole or not at all.
+
+    Returns: as `write_together`.
 
     Raises:
         UserError: as `check_output`; or prompts are text in some rows and messages in others, which no Parquet column holds.
@@ -46,46 +52,86 @@ def write(path: Path, rows: Sequence[Row], extra: Sequence[Mapping[str, Any]] = 
         check_output(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_jsonl(path, rows)
-        return
+        return 0
     more = extra or [{}] * len(rows)
-    write_values(path, [plain(row) | dict(fields) for row, fields in zip(rows, more, strict=True)])
+    return write_values(path, [plain(row) | dict(fields) for row, fields in zip(rows, more, strict=True)])
 
 
-def write_values(path: Path, values: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of any fields. In Parquet each gets every field that one of them has, null where it had none.
+def write_values(path: Path, values: Sequence[Mapping[str, Any]], suffixes: Sequence[str] = SUFFIXES) -> int:
+    """Write rows of any fields; as `write_together`, of one file."""
+    return write_together({path: values}, suffixes)
+
+
+def write_together(files: Mapping[Path, Sequence[Mapping[str, Any]]], suffixes: Sequence[str] = SUFFIXES) -> int:
+    """Write files of one format with rows of any fields: all appear, or none does.
+
+    In Parquet all have the same columns, and each row has every field that one of them has, null where it had none; so have
+    objects in a column. In CSV lists and objects are JSON, and null is empty.
+
+    Returns: how many rows hold NaN or an infinity that became null, because JSON has no word for it.
 
     Raises:
-        UserError: as `check_output`; or fields of one name hold values of several types, which no Parquet column does.
+        UserError: as `check_output`; or fields of one name hold values of several types, which no Parquet column does, or
+            something that the format has no word for.
     """
-    check_output(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _whole(path, lambda place: _lines(place, values) if path.suffix.lower() == ".jsonl" else _parquet(place, values, path))
-
-
-def _whole(path: Path, put: Callable[[Path], None]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    for path in files:
+        check_output(path, suffixes=suffixes)
+    places = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in files}
+    put = {".jsonl": _lines, ".parquet": _parquet, ".csv": _csv}[next(iter(files)).suffix.lower()]
     try:
-        put(temporary)
-        os.replace(temporary, path)
+        for path in files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        changed = put(files, places)
+        for path, place in places.items():
+            os.replace(place, path)
+        return changed
     finally:
-        temporary.unlink(missing_ok=True)
+        for place in places.values():
+            place.unlink(missing_ok=True)
 
 
-def _lines(place: Path, values: Sequence[Mapping[str, Any]]) -> None:
-    with place.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(as_line(value) + "\n" for value in values)
-        file.flush()
-        os.fsync(file.fileno())
+def _lines(files: Mapping[Path, Sequence[Mapping[str, Any]]], places: Mapping[Path, Path]) -> int:
+    changed = 0
+    for path, values in files.items():
+        with places[path].open("w", encoding="utf-8", newline="\n") as file:
+            for value in values:
+                line, same = _line(value)
+                changed += not same
+                file.write(line + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    return changed
 
 
-def as_line(value: Mapping[str, Any]) -> str:
-    """One line of JSON. Raises UserError for what only Parquet can hold."""
-    text = json.dumps(value, ensure_ascii=False, default=_spelt)
+def as_line(value: object) -> str:
+    """One line of JSON, null for NaN and infinities. Raises UserError for what only Parquet can hold."""
+    return _line(value)[0]
+
+
+def _line(value: object) -> tuple[str, bool]:
+    """The value as JSON, and whether JSON has a word for all of its numbers."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=_spelt, allow_nan=False)
+    except ValueError:
+        return _line(_finite(value))[0], False
+    except UserError:
+        for name, inner in value.items() if isinstance(value, Mapping) else ():
+            _cell(name, [inner])  # says which field it is
+        raise
     try:
         text.encode()
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can spell and UTF-8 cannot
-        return json.dumps(value, default=_spelt)
-    return text
+        return json.dumps(value, default=_spelt), True
+    return text, True
+
+
+def _finite(value: object) -> object:
+    """The same with null for each number that is none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _spelt(value: object) -> str:
@@ -94,17 +140,58 @@ def _spelt(value: object) -> str:
         return value.isoformat()
     if isinstance(value, Decimal | timedelta):
         return str(value)
-    raise UserError(f"a field holds {type(value).__name__}, which JSON cannot; write .parquet, or leave that column out")
+    raise UserError(f"holds {type(value).__name__}, which JSON cannot; write .parquet, or leave that field out")
 
 
-def _parquet(place: Path, values: Sequence[Mapping[str, Any]], path: Path) -> None:
+def _csv(files: Mapping[Path, Sequence[Mapping[str, Any]]], places: Mapping[Path, Path]) -> int:
+    for path, values in files.items():
+        with places[path].open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(dict.fromkeys(name for value in values for name in value)))
+            try:
+                writer.writeheader()
+                writer.writerows({name: _cell(name, held) for name, held in value.items()} for value in values)
+            except UnicodeEncodeError as error:
+                raise UserError(
+                    f"{path}: half a surrogate pair, which JSON can spell, has no place in CSV; write .jsonl"
+                ) from error
+    return 0
+
+
+def _cell(name: str, value: object) -> object:
+    """What is written of a field. Raises UserError that names it."""
+    try:
+        return as_line(value) if isinstance(value, list | tuple | Mapping | bytes) else value
+    except UserError as error:
+        raise UserError(f"{name!r} {error}") from error
+
+
+def _parquet(files: Mapping[Path, Sequence[Mapping[str, Any]]], places: Mapping[Path, Path]) -> int:
     import pyarrow
     from pyarrow import parquet
 
+    # From all rows of all files: a column that is empty or null in one of them must not be of another type there.
+    rows = [row for values in files.values() for row in values]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: _column(name, [row.get(name) for row in rows], next(iter(files))) for name in names}
+    start = 0
+    for path, values in files.items():
+        try:
+            parquet.write_table(pyarrow.table(columns).slice(start, len(values)), places[path])
+        except (pyarrow.ArrowException, UnicodeEncodeError) as error:  # an object without a field, half a pair in a name
+            raise UserError(f"{path}: the rows do not fit into Parquet's columns ({error}); write .jsonl") from error
+        start += len(values)
+    return 0
+
+
+def _column(name: str, values: Sequence[object], path: Path) -> Any:
+    import pyarrow
+
     try:
-        # Every row has every column, and an empty list of indices must not make a column of nulls.
-        names = list(dict.fromkeys(name for value in values for name in value))
-        table = pyarrow.Table.from_pylist([{name: value.get(name) for name in names} for value in values])
-        parquet.write_table(table, place)
+        column = pyarrow.array(values)
     except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
-        raise UserError(f"{path}: the rows do not fit into Parquet's columns ({error}); write .jsonl") from error
+        raise UserError(f"{path}: the rows do not fit into Parquet's columns ({name!r}: {error}); write .jsonl") from error
+    # Of dates among times, or of nanoseconds, Arrow cuts off a part without a word.
+    if pyarrow.types.is_temporal(column.type) and column.to_pylist() != values:
+        raise UserError(f"{path}: the rows do not fit into Parquet's columns ({name!r}: {column.type} loses a part of them, or "
+                        "they are of several kinds); write .jsonl")  # fmt: skip
+    return column

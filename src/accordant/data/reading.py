@@ -5,7 +5,7 @@ Left out: printing; `say` is given every line that there is to tell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from accordant.data import sources
 from accordant.data.findings import listed
 from accordant.data.loaded import Loaded
 from accordant.data.origin import Origin, write_origins
-from accordant.data.output import check_output, write_values
+from accordant.data.output import check_output, write_together
 from accordant.data.rows import all_good, plain
 from accordant.types import Row, UserError
 
@@ -67,18 +67,25 @@ class Reading:
         """Where these rows come from."""
         return sources.origins(self.source, path, rows)
 
-    def again(self, found: Loaded) -> str:
-        """What to say of rows that were written as they came: which words read them again; "" where none are needed."""
+    def again(self, found: Loaded) -> Iterator[str]:
+        """What to say of rows that were written as they came: which words read them again, where some are needed."""
         if not found.kept:
-            return "the rows are written as read: in this source they are no records of the file"
+            yield "the rows are written as read: in this source they are no records of the file"
+            return
         words = [f"--source {self.source}"] * (self.source != "file")
         words += [f"--map {theirs}={ours}" for theirs, ours in self.map.items()]
-        return f"the fields are the file's own: read them with {' '.join(words)}" if words else ""
+        if words:
+            yield f"the fields are the file's own: read them with {' '.join(words)}"
 
-    def write(self, out: Path, given: str, values: Sequence[Mapping[str, Any]]) -> None:
-        """Write rows of any fields that were read from `given`, with their origins beside them."""
-        write_values(out, values)
-        write_origins(out, self.origins(given, len(values)))
+    def write(self, files: Mapping[Path, Sequence[Mapping[str, Any]]], given: str) -> int:
+        """Write rows of any fields that were read from `given`, with their origins beside them: all files, or none.
+
+        Returns: as `write_together`.
+        """
+        changed = write_together(files)
+        for out, values in files.items():
+            write_origins(out, self.origins(given, len(values)))
+        return changed
 
 
 def came(found: Loaded, rows: Sequence[Row]) -> list[tuple[Row, Mapping[str, Any]]]:

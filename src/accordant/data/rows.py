@@ -169,8 +169,9 @@ class _Records:
         values = _values(record)
         known = self.knows(values)
         names = {theirs: self.map.get(theirs, theirs) for theirs in raw.fields}
-        fields = {theirs: values[ours] for theirs, ours in names.items()}
-        return Kept(fields, {theirs: value for theirs, value in fields.items() if not known(names[theirs])})
+        own = {theirs: value for theirs, value in raw.fields.items() if not known(names[theirs])}
+        # Of CSV, what a row reads is a value; a user's own cell stays the text that it was.
+        return Kept({theirs: own[theirs] if theirs in own else values[ours] for theirs, ours in names.items()}, own)
 
 
 def _sorted_out(opened: Sequence[list[Record] | Complaint], parse: Callable[[Record], Any], kept: _Records) -> Loaded:

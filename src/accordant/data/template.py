@@ -173,7 +173,7 @@ class Template:
 
     def encode_labelled(self, row: Labelled) -> TokenLabel:
         """The text as a classifier reads it, in its own frame or as a finished answer; no token is trained on."""
-        if _frames(self.tokenizer):
+        if framed(self.tokenizer):
             ids = tuple(self.tokenizer(row.text, split_special_tokens=True, verbose=False)["input_ids"])
         else:
             ids = self._with_bos(self._ids(row.text, literal=True)) + self._end(self.scored_eos)
@@ -194,7 +194,7 @@ class Template:
     def _answer(self, prompt: PromptText, completion: str, *, ends: bool, source: Source) -> Tokens:
         if self.encoder_decoder:
             before, after = self._prompt_ids(prompt, source), self._written(completion, ends)
-        elif _frames(self.tokenizer):
+        elif framed(self.tokenizer):
             return self._framed(prompt, completion, source)
         else:
             before, after = self._prompt_ids(prompt, source), self._completion_ids(prompt, completion, ends)
@@ -373,13 +373,13 @@ def context_needed(tokens: Encoded, apart: bool) -> int:
             return len(tokens) + (not apart)
 
 
-def _frames(tokenizer: PreTrainedTokenizerBase) -> bool:
+def framed(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether the tokenizer is an encoder's, which puts a text between a class and a separator token."""
     return tokenizer.cls_token_id is not None and tokenizer.sep_token_id is not None
 
 
 def _require_end(tokenizer: PreTrainedTokenizerBase) -> None:
-    if not _frames(tokenizer):
+    if not framed(tokenizer):
         _require_eos(tokenizer)
 
 

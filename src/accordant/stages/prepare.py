@@ -1,4 +1,7 @@
-"""From a named source to row files, split by prompt, with their origins beside them."""
+"""From a named source to row files, split by prompt, with their origins beside them.
+
+Left out: a user's own fields, which no stage reads; `accordant data convert` and `split` keep them.
+"""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ def fed(path: str | Path, *, level: str = "both", by: str = "mean", map: Map = N
             yield {"prompt": turns, "completion": completion, "scores": scores, "labeler": labeler}
 
     found = rows.convert(path, convert, Rating, map, needs=("context", "annotations"), reads="response")
-    notes = passed_over(others, f"items are not of the level {level!r} and are left out")
-    return replace(found, notes=notes + passed_over(missing, 'single ratings are "N/A" and are taken as missing'))
+    notes = passed_over(f"items of another level than {level!r}, left out", others)
+    return replace(found, notes=notes + passed_over('single ratings of "N/A", taken as missing', missing))
 
 
 def _lines(dialogue: str) -> list[dict[str, str]]:
@@ -182,6 +182,4 @@ def _ranked(found: Loaded, by: str) -> Loaded:
         completions = tuple(row.completion for row in group)
         rankings.append(Ranking(prompt, completions, groups, labeler=labeler, source=group[0].source))
     alone = sum(len(group) == 1 for group in same.values())
-    return Loaded(
-        rankings, found.complaints, passed_over(alone, "answers are the only ones to their context and cannot be ranked")
-    )
+    return Loaded(rankings, found.complaints, passed_over("answers alone with their context, which cannot be ranked", alone))

@@ -75,4 +75,4 @@ def scored(path: str | Path, *, what: str = "ratings", min_gap: float = 0.0, map
 
     reads = "prompt|messages|responses|completions|scores"
     found = rows.convert(path, convert, Rating if what == "ratings" else Pair, map, reads=reads)
-    return replace(found, notes=passed_over(close, "pairs of answers have equal or too close scores and are left out"))
+    return replace(found, notes=passed_over("pairs of answers with equal or too close scores, left out", close))

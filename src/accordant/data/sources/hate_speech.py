@@ -51,8 +51,8 @@ def hate_speech(path: str | Path, *, repeats: bool = False, map: Map = None) -> 
     sure = [group for group in same.values() if len({tweets[i].label for i in group}) == 1]
     left = [group[0] for group in sure]
     unsure = len(tweets) - sum(len(group) for group in sure)
-    notes = passed_over(len(tweets) - len(left) - unsure, "tweets repeat an earlier one and are left out")
-    notes += passed_over(unsure, "tweets are the same but of different classes and are left out")
+    notes = passed_over("tweets that repeat an earlier one, left out", len(tweets) - len(left) - unsure)
+    notes += passed_over("equal tweets of different classes, left out", unsure)
     return Loaded([tweets[i] for i in left], read.complaints, notes, [read.kept[i] for i in left])
 
 

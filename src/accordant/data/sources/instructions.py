@@ -37,7 +37,7 @@ def dolly(path: str | Path, *, category: str = "", map: Map = None) -> Loaded:
         yield {"prompt": instruction(fields, "context"), "completion": want.answer_text(fields, "response")}
 
     found = rows.convert(path, convert, Chat, map, needs=("instruction", "response"), reads="context|system|history")
-    return replace(found, notes=passed_over(others, f"rows are not of the category {category!r}"))
+    return replace(found, notes=passed_over(f"rows of another category than {category!r}, left out", others))
 
 
 def alpaca(path: str | Path, *, map: Map = None) -> Loaded:

@@ -28,6 +28,6 @@ def user(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
-def passed_over(count: int, why: str) -> tuple[str, ...]:
-    """A note, where there is something to note."""
-    return (f"{count} {why}",) if count else ()
+def passed_over(what: str, count: int) -> tuple[str, ...]:
+    """A note, where there is something to note; the number stands behind, so that the words fit one and many."""
+    return (f"{what}: {count:,}",) if count else ()

@@ -12,7 +12,7 @@ from accordant.data.fields import Bad, EmptyAnswer
 from accordant.data.files import Complaint, Record, records, shown
 from accordant.data.kinds import PARSERS
 from accordant.data.loaded import Loaded
-from accordant.data.sources.loaded import one_of
+from accordant.data.sources.loaded import one_of, passed_over
 from accordant.types import Chat, Prompt, Ranking, Rating, Row, Source
 
 _ROLES = {"prompter": "user", "assistant": "assistant"}
@@ -39,7 +39,7 @@ class _Node:
 
 
 Left: TypeAlias = "dict[str, list[_Node]]"
-"""The messages that are left out, by the reason; those below them go with them."""
+"""The messages that are left out, by what they are; those below them go with them."""
 
 
 def oasst(
@@ -77,12 +77,12 @@ def oasst(
     def refused(node: _Node) -> str:
         given = node.fields
         if given.get("deleted") and not deleted:
-            return "are deleted"
+            return "deleted messages"
         if "review_result" in given and given["review_result"] is not True and not unreviewed:
-            return "are not reviewed or were refused"
+            return "messages not reviewed or refused"
         if lang and given.get("lang") != lang:
-            return f"are not in the language {lang!r}"
-        return "are synthetic" if given.get("synthetic") and not synthetic else ""
+            return f"messages not in the language {lang!r}"
+        return "synthetic messages" if given.get("synthetic") and not synthetic else ""
 
     kept = [node for root in roots for node in _walk(root, refused, left, best_only and what == "threads")]
     found: list[Row] = []
@@ -95,11 +95,11 @@ def oasst(
     unranked = sum(_partly_ranked(node) for node in kept) if what == "rankings" else 0
     unrated = sum(node.role == "assistant" and not _labels(node) for node in kept) if what == "ratings" else 0
     notes = [
-        f"{len(nodes)} messages {why} and are left out with the {sum(map(_below, nodes))} replies to them"
-        for why, nodes in sorted(left.items())
+        f"{what}, left out: {len(nodes):,}, and replies to them: {sum(map(_below, nodes)):,}"
+        for what, nodes in sorted(left.items())
     ]
-    notes += [f"{unrated} assistant messages have no quality labels and are left out"] if unrated else []
-    notes += [f"{unranked} replies were not ranked beside others that were and are left out"] if unranked else []
+    notes += passed_over("assistant messages without quality labels, left out", unrated)
+    notes += passed_over("replies not ranked beside others that were, left out", unranked)
     return Loaded(found, complaints, tuple(notes))
 
 
@@ -245,7 +245,7 @@ def _walk(root: _Node, refused: Callable[[_Node], str], left: Left, best_only: b
         for reply in reversed(node.replies):
             reply.turns = node.turns
             if best_only and ranked and reply.rank != min(ranked):
-                left.setdefault("are not the best of the ranked replies", []).append(reply)
+                left.setdefault("replies that are not the best of those ranked", []).append(reply)
             else:
                 waiting.append(reply)
 

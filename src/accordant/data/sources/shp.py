@@ -53,7 +53,7 @@ def shp(path: str | Path, *, min_ratio: float = 1.0, map: Map = None) -> Loaded:
         }
 
     found = rows.convert(path, convert, Pair, map, needs=("history", "human_ref_A", "human_ref_B", "labels", "score_ratio"))
-    return replace(found, notes=passed_over(low, f"pairs have a score ratio below {min_ratio:g} and are left out"))
+    return replace(found, notes=passed_over(f"pairs with a score ratio below {min_ratio:g}, left out", low))
 
 
 def _ratio(fields: Fields) -> float:

@@ -48,8 +48,8 @@ def text_prompts(path: str | Path, *, words: int = 10) -> Loaded:
             prompts[beginning] = source
     if not prompts:
         raise UserError(f"{path}: no paragraph has more than {words} words; set `words` lower")
-    notes = passed_over(short, f"paragraphs have no more than {words} words and are left out")
-    notes += passed_over(repeated, "paragraphs begin as an earlier one and are left out")
+    notes = passed_over(f"paragraphs of no more than {words} words, left out", short)
+    notes += passed_over("paragraphs that begin as an earlier one, left out", repeated)
     return Loaded([Prompt(beginning, source) for beginning, source in prompts.items()], (), notes)
 
 
