@@ -146,6 +146,13 @@ def test_bad_rows_are_complaints_with_place_and_fix(write, fields, message):
     assert message in complaint
 
 
+@pytest.mark.parametrize("name", ["label", "labels"])
+def test_a_column_of_labels_is_no_misspelt_labeler(write, name):
+    (row,) = read(write([{"prompt": "q", "chosen": "c", "rejected": "r", name: 1}]))
+    assert (row.prompt, row.chosen, row.rejected, row.labeler) == ("q", "c", "r", "?")
+    assert "did you mean 'labeler'" in only_complaint(write([{"prompt": "q", "chosen": "c", "rejected": "r", "labeller": "A"}]))
+
+
 def test_every_bad_row_is_named_by_its_line_up_to_twenty(write):
     good, bad = {"prompt": "q", "completion": "a"}, {"prompt": "q", "completion": ""}
     path = write([good, bad, *[good, bad] * 21])

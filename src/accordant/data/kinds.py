@@ -48,6 +48,8 @@ def refuse_typos(fields: Fields, kind: type[Row]) -> None:
     lost = _LOST_IF_MISSPELT.get(kind, ())
     for name in fields:
         near = _meant(name, lost)
+        if (name, near) in _OTHER_WORDS:
+            continue
         if near and name not in lost and near not in fields:
             raise Bad(f"unknown field {name!r}; did you mean {near!r}?")
 
@@ -81,6 +83,8 @@ _LOST_IF_MISSPELT: dict[type[Row], tuple[str, ...]] = {
     Thumb: ("labeler",),
 }
 
+_OTHER_WORDS = {("label", "labeler"), ("labels", "labeler")}
+"""Common columns that are near a known name and mean something else."""
 
 _PART_OF: dict[type[Row], tuple[type[Row], ...]] = {
     Chat: (Prompt,),
