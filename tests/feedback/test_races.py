@@ -121,6 +121,21 @@ def test_the_places_that_come_free_go_to_surplus_answers_once(store: Store, cloc
         assert states(store, item)["submitted"] == 2
 
 
+def test_full_items_that_people_had_before_in_different_orders(store: Store, who: list[int]) -> None:
+    """Who comes back looks whether there is room again on each of them, and holds on to none."""
+    project = tasks.make_project(store, "p", "", gold_share=0, overlap=1)
+    items = tasks.add(store, project, [THUMB] * 6)
+    *late, last = who
+    had = [(item, one, "expired") for k, one in enumerate(late) for item in (items[k:] + items[:k] if k % 2 else items[::-1])]
+    with store.write() as connection:
+        for item, one, state in [*had, *((item, last, "submitted") for item in items)]:
+            connection.execute(schema.assignment.insert().values(
+                item_id=item, labeler_id=one, display=[item], state=state, leased_until=0, chosen_by="random", created=0,
+            ))  # fmt: skip
+    for _ in range(10):
+        assert at_once(len(late), lambda i: assignment.next_task(store, project, late[i])) == [None] * len(late)
+
+
 def states(store: Store, item: int) -> Counter[str]:
     with store.read() as connection:
         query = select(schema.assignment.c.state).where(schema.assignment.c.item_id == item)

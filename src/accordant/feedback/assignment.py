@@ -243,11 +243,19 @@ def _spared(person: Row[Any] | Person) -> Any:
 
 
 def _room(connection: Connection, chosen: Row[Any], overlap: int, kind: str) -> bool:
-    """Lock the item, then count again: on PostgreSQL somebody may have been faster. For gold and AI there is always room."""
-    lock(connection, [chosen.id])
-    if chosen.gold is not None or kind == "ai":
-        return True
-    return (connection.scalar(select(places()).select_from(item).where(item.c.id == chosen.id)) or 0) < overlap
+    """Lock the item, then count again: on PostgreSQL somebody may have been faster. For gold and AI there is always room.
+
+    A full item is let go of at once (a lock ends with the savepoint it came after): two people who looked at the same full
+    items in different orders would wait for each other.
+    """
+    with connection.begin_nested() as since:
+        lock(connection, [chosen.id])
+        if chosen.gold is not None or kind == "ai":
+            return True
+        if (connection.scalar(select(places()).select_from(item).where(item.c.id == chosen.id)) or 0) < overlap:
+            return True
+        since.rollback()
+    return False
 
 
 def _lease(store: Store, connection: Connection, plan: Row[Any], person: Row[Any], chosen: Row[Any], why: str) -> Task:

@@ -69,7 +69,8 @@ def restore(store: Store, source: str | Path) -> dict[str, int]:
         theirs, ours = archive.read("schema").decode(), _version(connection)
         if theirs != ours:
             raise UserError(
-                f"{source} has schema {theirs!r} and this version {ours!r}: restore it with the version that made it"
+                f"{source} has schema {theirs!r} and this version {ours!r}: restore it with the version that made it; opening "
+                "that store with a later one brings it up to date"
             )
         for table in _TABLES:
             if connection.scalar(select(func.count()).select_from(table)):

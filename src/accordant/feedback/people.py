@@ -26,6 +26,7 @@ from accordant.stats.rankings import CONSENSUS
 from accordant.types import UserError
 
 SHORTEST = 10  # characters of a password
+LONGEST_NAME = 200  # characters
 LONGEST_STRATUM = 100  # characters of a language, region or expertise
 _SCRYPT = {"n": 2**15, "r": 8, "p": 3}  # 32 MiB: what the OWASP password storage cheat sheet asks for at this p
 _MEMORY = 64 * 2**20
@@ -203,16 +204,18 @@ def close(store: Store, labeler_id: int, by: int | None = None) -> None:
         UserError: there is no such account, or it is the last active admin's.
     """
     with store.write() as connection:
-        _close(store, connection, labeler_id, by)
+        for number in _close(store, connection, labeler_id, by):
+            fill(store, connection, number)
 
 
-def _close(store: Store, connection: Connection, labeler_id: int, by: int | None) -> None:
+def _close(store: Store, connection: Connection, labeler_id: int, by: int | None) -> list[int]:
+    """Returns the items, locked, whose places this may free for surplus answers."""
     # The rows are locked: on PostgreSQL two admins could else close each other, each seeing the other one still there.
     admins = connection.scalars(
         select(labeler.c.id)
         .where(labeler.c.role == "admin", labeler.c.active.is_(True))
         .order_by(labeler.c.id)
-        .with_for_update()
+        .with_for_update(key_share=True)  # a task that an admin is given meanwhile names that row, and need not wait
     ).all()
     _one(connection, labeler_id)
     if list(admins) == [labeler_id]:
@@ -221,9 +224,8 @@ def _close(store: Store, connection: Connection, labeler_id: int, by: int | None
     waited_for = lock(connection, held_by(connection, labeler_id))
     held = assignment.c.labeler_id == labeler_id, assignment.c.state == "leased"
     connection.execute(update(assignment).where(*held).values(state="expired"))
-    for number in waited_for:
-        fill(store, connection, number)
     store.log(connection, "close", by, labeler=labeler_id)
+    return waited_for
 
 
 def about(store: Store, labeler_id: int) -> dict[str, Any]:
@@ -267,8 +269,7 @@ def forget(store: Store, labeler_id: int) -> None:
         UserError: there is no such account, or it is the last active admin's.
     """
     with store.write() as connection:
-        _close(store, connection, labeler_id, labeler_id)
-        waited_for = lock(connection, held_by(connection, labeler_id))
+        waited_for = _close(store, connection, labeler_id, labeler_id)
         mine = select(assignment.c.id).where(assignment.c.labeler_id == labeler_id)
         connection.execute(mine.with_for_update()).all()  # an answer that is on its way comes first, and is deleted, too
         connection.execute(delete(answer).where(answer.c.assignment_id.in_(mine)))
@@ -298,8 +299,10 @@ def _make(
 ) -> Person:  # fmt: skip
     name = name.strip()
     name = unicodedata.normalize("NFC", name)
-    if not 1 <= len(name) <= 200 or not all(re.match(r"[\w .@+-]", one) or unicodedata.category(one)[0] == "M" for one in name):
-        raise UserError(f"the name {name!r} must be 1 to 200 letters, digits, spaces or any of . @ + - _")
+    if not 1 <= len(name) <= LONGEST_NAME or not all(
+        re.match(r"[\w .@+-]", one) or unicodedata.category(one)[0] == "M" for one in name
+    ):
+        raise UserError(f"the name {name!r} must be 1 to {LONGEST_NAME} letters, digits, spaces or any of . @ + - _")
     if name.lower() == CONSENSUS:
         raise UserError(f"the name {name!r} is what exports call everybody together: choose another")
     if connection.scalar(select(labeler.c.id).where(func.lower(labeler.c.name) == name.lower())) is not None:

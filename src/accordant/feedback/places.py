@@ -33,9 +33,10 @@ def lock(connection: Connection, items: Iterable[int], *, wait: bool = True) -> 
     """Nobody else hands these items out, or counts their places, until the transaction ends; on SQLite nobody does anyway.
 
     Returns those that are held: without `wait`, not the ones that somebody else holds. The order is the same for everybody.
+    A row that names an item (a ruling) may be added meanwhile, so that nobody waits here who holds what such a row needs.
     """
     query = select(item.c.id).where(item.c.id.in_(sorted(set(items)))).order_by(item.c.id)
-    return list(connection.scalars(query.with_for_update(of=item, skip_locked=not wait)))
+    return list(connection.scalars(query.with_for_update(of=item, skip_locked=not wait, key_share=True)))
 
 
 def held_by(connection: Connection, labeler_id: int) -> list[int]:

@@ -32,13 +32,14 @@ async def sign_in(request: Request, name: Text = "", password: Text = "", next: 
     """Failures are counted as `sign_ins` says. No thread is held by who waits."""
     tries, address = request.app.state.sign_ins, sessions.address(request)
     await request.app.state.sleep(tries.delay(name))
-    if waits := tries.refused(name, address):  # asked after the delay: many may have waited side by side
+    if waits := tries.begin(name, address):  # asked after the delay: many may have waited side by side
         raise HTTPException(429, f"too many attempts: wait {int(waits / 60) + 1} minutes", {"retry-after": str(int(waits) + 1)})
     try:
         person = await run_in_threadpool(people.sign_in, request.app.state.store, name, password)
     except UserError as error:
-        tries.failed(name, address)
+        tries.failed(name)
         return page(request, "sign_in.html", 400, name=name, next=inside(next), error=str(error))
+    tries.succeeded(name, address)
     return go(request, inside(next), session=_session(request, person))
 
 

@@ -57,6 +57,12 @@ class Limiter:
                 self._seen = {k: times for k, times in self._seen.items() if times and times[-1] > now - self.seconds}
             return 0.0
 
+    def take_back(self, key: str) -> None:
+        """One event less of this key: the last one that was counted."""
+        with self._lock:
+            if seen := self._seen.get(key):
+                seen.pop()
+
 
 class Guard:
     """ASGI middleware: headers on every answer; 413 for a body that is too large, counted as it comes and not as announced."""
