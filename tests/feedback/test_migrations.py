@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, insert, select, text
+from sqlalchemy import Connection, create_engine, insert, select, text
 
 from accordant.feedback import people, schema, tasks
 from accordant.feedback.backup import backup, restore
@@ -17,15 +19,26 @@ from accordant.feedback.tasks import Text, Work
 KEY = "the key that signs sessions"
 
 
-def test_a_store_of_the_first_schema_comes_along_with_its_rows(place: str) -> None:
-    """The tables of 0001 are filled as they were then, by names of columns and not through today's schema."""
-    url = place if "://" in place else f"sqlite:///{place}"
-    engine = create_engine(url)
+def alembic(connection: Connection) -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+@contextmanager
+def migrated(place: str, version: str) -> Iterator[Connection]:
+    """An empty database of an earlier schema."""
+    engine = create_engine(place if "://" in place else f"sqlite:///{place}")
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(alembic(connection), version)
+        yield connection
+    engine.dispose()
+
+
+def test_a_store_of_the_first_schema_comes_along_with_its_rows(place: str) -> None:
+    """The tables of 0001 are filled as they were then, by names of columns and not through today's schema."""
+    with migrated(place, "0001") as connection:
         connection.execute(text(
             "INSERT INTO project (id, name, seed, overlap, lease_ms, gold_share, order_by, random_share, attributes, created) "
             "VALUES (7, 'kites', 1, 3, 1000, 0.5, 'random', 0.25, '[\"wit\"]', 12)"
@@ -35,7 +48,6 @@ def test_a_store_of_the_first_schema_comes_along_with_its_rows(place: str) -> No
             "VALUES (3, 'Ana', 'human', 'admin', NULL, TRUE, '{\"language\": \"hr\"}', '[]', 5)"
         ))  # fmt: skip
         connection.execute(text("INSERT INTO event (id, at, labeler_id, kind, what) VALUES (1, 5, 3, 'join', '{}')"))
-    engine.dispose()
     with Store.open(place) as store, store.write() as connection:
         (project,) = connection.execute(select(schema.project)).mappings()
         assert (project["id"], project["name"], project["attributes"], project["gold_share"]) == (7, "kites", ["wit"], 0.5)
@@ -50,13 +62,7 @@ def test_a_store_of_the_first_schema_comes_along_with_its_rows(place: str) -> No
 
 
 def test_gold_of_an_earlier_schema_is_no_attention_check(place: str) -> None:
-    url = place if "://" in place else f"sqlite:///{place}"
-    engine = create_engine(url)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
+    with migrated(place, "0002") as connection:
         for row in (
             "project (id, name, seed, overlap, lease_ms, gold_share, order_by, random_share, attributes, created) "
             "VALUES (7, 'kites', 1, 3, 1000, 0.5, 'random', 0.25, '[]', 12)",
@@ -65,14 +71,12 @@ def test_gold_of_an_earlier_schema_is_no_attention_check(place: str) -> None:
             "VALUES (9, 7, 5, 'red_team', '', 0, '{\"text\": \"x\"}', 1)",
         ):
             connection.execute(text(f"INSERT INTO {row}"))
-    engine.dispose()
     with Store.open(place) as store, store.write() as connection:
         assert connection.execute(select(schema.item.c.id, schema.item.c.gold, schema.item.c.attention)).all() == [
             (9, {"text": "x"}, False)
         ]
         connection.execute(schema.item.update().values(attention=True))
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0002")
+        command.downgrade(alembic(connection), "0002")
         assert connection.execute(text("SELECT id FROM item")).all() == [(9,)]
 
 

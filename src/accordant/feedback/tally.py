@@ -107,7 +107,7 @@ def levels(one: Said) -> tuple[list[float], list[bool]]:
         return by_side.get(said, [0, 0]), [said == BOTH_BAD] * 2
     rejected = set(one.payload["rejected"])
     at = {completion: level for level, group in enumerate([*one.payload["groups"], rejected]) for completion in group}
-    return [at[completion.id] for completion in one.completions], [one.id in rejected for one in one.completions]
+    return [at[completion.id] for completion in one.completions], [completion.id in rejected for completion in one.completions]
 
 
 def counts(of: Tally, vote: NDArray[np.int64], values: int) -> NDArray[np.int64]:

@@ -32,9 +32,7 @@ def bootstrap_ci(
     rows = np.asarray(values, dtype=np.float64)
     if rows.ndim == 0 or len(rows) == 0 or not np.isfinite(rows).all():
         raise ValueError(f"values must be finite and at least one, not an array of shape {rows.shape} with {rows.size} numbers")
-    if n < 1:
-        raise ValueError(f"n is {n}: at least one resample is needed")
-    _check_level(level)
+    _check_resampling(n, level)
     drawn = [statistic(rows[chosen]) for chosen in _resamples(_members(groups, len(rows)), n, seed)]
     return _percentiles(drawn, level)
 
@@ -79,9 +77,7 @@ def estimate(
     """
     if len(items) == 0:
         raise ValueError("no items: a statistic needs at least one")
-    if n < 1:
-        raise ValueError(f"n is {n}: at least one resample is needed")
-    _check_level(level)
+    _check_resampling(n, level)
     members = _members(groups, len(items))
     value = _defined_or_why(statistic(items))
     if isinstance(value, Undefined) or len(members) < 2:
@@ -115,9 +111,7 @@ def estimate_sums(
     """
     if len(terms) == 0:
         raise ValueError("no items: a statistic needs at least one")
-    if n < 1:
-        raise ValueError(f"n is {n}: at least one resample is needed")
-    _check_level(level)
+    _check_resampling(n, level)
     unit = _units(groups, len(terms))
     units = int(unit.max()) + 1
     value = float(statistic.value(terms.sum(axis=0, keepdims=True))[0])
@@ -249,6 +243,12 @@ def _picks(units: int, n: int, seed: int) -> Iterator[NDArray[np.int64]]:
 def _percentiles(drawn: Sequence[float], level: float) -> tuple[float, float]:
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _check_resampling(n: int, level: float) -> None:
+    if n < 1:
+        raise ValueError(f"n is {n}: at least one resample is needed")
+    _check_level(level)
 
 
 def _check_level(level: float) -> None:
