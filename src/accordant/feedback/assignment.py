@@ -302,11 +302,12 @@ def _expire(store: Store) -> None:
     together with an own row and an item could wait for somebody who waits for one of these. An item or a row in use is left for
     later: nothing is waited for here. The places that this frees go to surplus answers, where there are any.
     """
-    with store.write() as connection:
-        late = (assignment.c.state == "leased") & (assignment.c.leased_until < store.now())
+    late = (assignment.c.state == "leased") & (assignment.c.leased_until < store.now())
+    with store.glance() as connection:  # nearly always there is none, and nobody has to wait for a turn to write
         items = connection.scalars(select(assignment.c.item_id).where(late)).all()
-        if not items:
-            return
+    if not items:
+        return
+    with store.write() as connection:
         free = lock(connection, items, wait=False)
         some = select(assignment.c.id).where(late, assignment.c.item_id.in_(free)).with_for_update(skip_locked=True)
         connection.execute(update(assignment).where(assignment.c.id.in_(some), late).values(state="expired"))
