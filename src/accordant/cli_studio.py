@@ -6,7 +6,6 @@ Everything but `restore` works while a server holds the store. Nothing heavy is 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -80,12 +79,13 @@ def import_(
     store: Place = None,
 ) -> None:
     """Put the rows of a file into a project as tasks, all or none."""
+    from accordant.data.reading import new_names
     from accordant.feedback.tasks import drawn_seed, find_project, make_project
     from accordant.stages.intake import put_in, work
 
     if not new and (guidelines is not None or overlap is not None):
         raise UserError("--guidelines and --overlap are for a project that --new makes; change others in the studio")
-    names = _renamed(map)
+    names = dict(new_names(map))
     with _open(context, store, new=new) as opened:
         if new:
             text = "" if guidelines is None else _text(guidelines)
@@ -104,14 +104,6 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is no text in UTF-8 ({error.reason}); save it as such") from error
-
-
-def _renamed(words: list[str] | None) -> Mapping[str, str]:
-    pairs = [word.partition("=") for word in words or ()]
-    for theirs, sign, ours in pairs:
-        if not (theirs and sign and ours):
-            raise UserError(f"--map {theirs}{sign}{ours} is not THEIRS=OURS, for example --map question=prompt")
-    return {theirs: ours for theirs, _, ours in pairs}
 
 
 @app.command()

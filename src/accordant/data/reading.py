@@ -22,6 +22,15 @@ from accordant.types import Row, UserError
 LISTED = 20  # complaints of a kind that are printed before they are only counted
 
 
+def new_names(words: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Theirs and ours of each `--map THEIRS=OURS` of a command line. Raises UserError where one is not that."""
+    names = [word.partition("=") for word in words or ()]
+    for theirs, sign, ours in names:
+        if not (theirs and sign and ours):
+            raise UserError(f"--map {theirs}{sign}{ours} is not THEIRS=OURS, for example --map question=prompt")
+    return [(theirs, ours) for theirs, _, ours in names]
+
+
 @dataclass(frozen=True)
 class Reading:
     """How files become rows."""
@@ -33,17 +42,14 @@ class Reading:
     @classmethod
     def of(cls, source: str = "file", renamed: Sequence[str] | None = None, options: Sequence[str] | None = None) -> Reading:
         """From words of a command line. Raises UserError where they are not THEIRS=OURS or KEY=VALUE."""
-        names = [word.partition("=") for word in renamed or ()]
-        for theirs, sign, ours in names:
-            if not (theirs and sign and ours):
-                raise UserError(f"--map {theirs}{sign}{ours} is not THEIRS=OURS, for example --map question=prompt")
-        twice = next((theirs for i, (theirs, _, _) in enumerate(names) if theirs in [name for name, _, _ in names[:i]]), None)
+        names = new_names(renamed)
+        twice = next((theirs for i, (theirs, _) in enumerate(names) if theirs in [name for name, _ in names[:i]]), None)
         if twice is not None:
             raise UserError(f"--map names the field {twice!r} twice; give it once")
         settings = parse_overrides(options or ())
         if "map" in settings:
             raise UserError("--option map=... is no option of a source; write --map THEIRS=OURS")
-        return cls(source, {theirs: ours for theirs, _, ours in names}, settings)
+        return cls(source, dict(names), settings)
 
     def check(self, path: str) -> Loaded:
         """Good rows, complaints and notes."""
