@@ -8,10 +8,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, Row, insert, select
 
+from accordant.feedback import assignment as assignments
 from accordant.feedback import people, tasks
 from accordant.feedback.assignment import SKIPS_HALT, Task, next_task, save_draft, skip, submit
+from accordant.feedback.choosing import Choice
 from accordant.feedback.schema import answer, assignment, draft, event, item, item_completion, labeler
 from accordant.feedback.store import Store
 from accordant.feedback.tasks import Text, Work
@@ -47,7 +49,7 @@ def ranked(task: Task) -> dict[str, Any]:
 
 
 def send(store: Store, task: Task, who: int, payload: dict[str, Any] | None = None, uid: str | None = None) -> int:
-    return submit(store, task.assignment_id, who, payload or ranked(task), uid or str(uuid.uuid4()), 1000)
+    return submit(store, task.assignment_id, who, payload or ranked(task), uid or str(uuid.uuid4()), 1000).revision
 
 
 def states(store: Store) -> Counter[str]:
@@ -103,6 +105,29 @@ def test_a_lease_that_ran_out_frees_its_place_and_a_late_answer_is_surplus(store
     assert states(store) == {"submitted": 2, "surplus": 1}
 
 
+def test_leases_that_ran_out_are_looked_for_every_second_and_count_until_then(store: Store, clock: Clock) -> None:
+    number, (one, two) = project(store, 1, overlap=1), labelers(store, 2)
+    assert next_task(store, number, one) is not None
+    clock.ms += 30 * 60_000 - 300
+    assert next_task(store, number, two) is None
+    clock.ms += 999  # late for 699 ms, and looked for 999 ms ago
+    assert next_task(store, number, two) is None
+    assert states(store) == {"leased": 1}
+    clock.ms += 1
+    assert next_task(store, number, two) is not None
+    assert states(store) == {"expired": 1, "leased": 1}
+
+
+def test_a_clock_that_was_set_back_does_not_keep_leases_for_ever(store: Store, clock: Clock) -> None:
+    number, (one, two) = project(store, 1, overlap=1), labelers(store, 2)
+    clock.minutes(24 * 60)
+    assert next_task(store, number, one) is not None
+    clock.minutes(-12 * 60)
+    with store.write() as connection:
+        connection.execute(assignment.update().values(leased_until=clock.ms - 1))
+    assert next_task(store, number, two) is not None
+
+
 def test_a_late_answer_whose_place_is_still_free_counts(store: Store, clock: Clock) -> None:
     number, (one,) = project(store, 1), labelers(store, 1)
     task = next_task(store, number, one)
@@ -129,6 +154,20 @@ def test_sent_twice_is_stored_once(store: Store) -> None:
         send(store, task, one, {"groups": [list(task.display)], "rejected": []}, uid=uid)
     with store.read() as connection:
         assert connection.scalar(select(answer.c.payload)) == ranked(task)
+
+
+def test_one_submission_id_is_of_one_task_although_the_answers_are_alike(store: Store) -> None:
+    number, (one,) = project(store, 0), labelers(store, 1)
+    tasks.add(store, number, [Work("thumb", f"question {i}", (Text("answer"),)) for i in range(2)])
+    first = next_task(store, number, one)
+    assert first is not None
+    assert send(store, first, one, {"up": True}, "same") == send(store, first, one, {"up": True}, "same") == 1
+    assert send(store, first, one, {"up": False}, "changed") == 2
+    assert send(store, first, one, {"up": True}, "same") == 1, "it arrived long ago, as the first"
+    second = next_task(store, number, one)
+    assert second is not None
+    with pytest.raises(UserError, match="used for another answer"):
+        send(store, second, one, {"up": True}, "same")
 
 
 def test_a_revision_keeps_what_was_said_before(store: Store) -> None:
@@ -282,6 +321,46 @@ def test_gold_comes_among_the_others_at_its_share_and_needs_no_place(store: Stor
         for row in connection.execute(select(assignment.c.chosen_by, item.c.id).join(item)):
             kind = "random" if row.id not in gold else "gold" if row.id % 2 else "attention"
             assert row.chosen_by == kind
+
+
+def test_gold_has_room_for_everybody_and_for_answers_that_come_late(store: Store, clock: Clock) -> None:
+    number, who = project(store, 40, overlap=1, gold_share=0.5), labelers(store, 3)
+    gold, *_ = tasks.add(store, number, work(1))
+    with store.read() as connection:
+        ids = list(connection.scalars(select(item_completion.c.completion_id).where(item_completion.c.item_id == gold)))
+    tasks.set_gold(store, gold, {"groups": [[one] for one in ids], "rejected": []})
+    late = None
+    for one in who:
+        while (task := next_task(store, number, one)) is not None and task.item_id != gold:
+            send(store, task, one)
+        assert task is not None, "the gold item came before the work ended"
+        if late is None:
+            late = task
+            clock.minutes(60)
+        else:
+            send(store, task, one)
+    assert late is not None
+    assert submit(store, late.assignment_id, who[0], ranked(late), "late", 1) == (1, "submitted")
+
+
+@pytest.mark.parametrize("order", ["random", "priority", "least_answered"])
+def test_an_item_that_somebody_else_fills_meanwhile_is_passed_over(
+    store: Store, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    number, (one,) = project(store, 6, order_by=order, random_share=0.0), labelers(store, 1)
+    full: list[int] = []
+
+    def too_late(store: Store, connection: Connection, who: Row[Any], chosen: Choice) -> Task | None:
+        if len(full) < 5:
+            full.append(chosen.item_id)
+            return None
+        return lease(store, connection, who, chosen)
+
+    lease = assignments._lease
+    monkeypatch.setattr(assignments, "_lease", too_late)
+    task = next_task(store, number, one)
+    assert task is not None
+    assert len({task.item_id, *full}) == 6
 
 
 def test_a_closed_account_gets_nothing(store: Store) -> None:

@@ -33,7 +33,8 @@ class Shift:
         assert found is not None
         self.held.append(found)
 
-    def send(self, labeler: int) -> int:
+    def send(self, labeler: int) -> tuple[int, str]:
+        """Revision and state of the answer, as `submit` says them."""
         return submit(self.store, self.held[labeler].assignment_id, self.who[labeler], {"up": True}, str(uuid.uuid4()), 1)
 
     def state(self) -> list[str]:
@@ -55,16 +56,16 @@ def shift(store: Store, clock: Clock, quick_passwords: None) -> Shift:  # noqa: 
     for labeler in (0, 1, 2):
         found.take(labeler)
         clock.minutes(DAY if labeler < 2 else 0)
-    found.send(1)
-    found.send(0)
+    assert found.send(1) == (1, "surplus")
+    assert found.send(0) == (1, "surplus")
     assert found.state() == ["surplus", "surplus", "leased"]
     return found
 
 
 def test_while_the_place_is_taken_a_revision_stays_surplus(shift: Shift) -> None:
-    assert shift.send(0) == 2
+    assert shift.send(0) == (2, "surplus")
     assert shift.state() == ["surplus", "surplus", "leased"]
-    shift.send(2)
+    assert shift.send(2) == (1, "submitted")
     shift.send(1)
     assert shift.state() == ["surplus", "surplus", "submitted"]
     assert shift.log() == []
@@ -100,8 +101,11 @@ def test_a_revision_finds_the_place_that_nothing_filled(shift: Shift) -> None:
     """As stores of earlier versions have them. The first that was given counts, although another one was revised."""
     with shift.store.write() as connection:
         connection.execute(update(assignment).where(assignment.c.id == shift.held[2].assignment_id).values(state="skipped"))
-    shift.send(0)
+    assert shift.send(0) == (2, "surplus")
     assert shift.state() == ["surplus", "submitted", "skipped"]
+    with shift.store.write() as connection:
+        connection.execute(update(assignment).where(assignment.c.id == shift.held[1].assignment_id).values(state="skipped"))
+    assert shift.send(0) == (3, "submitted")
 
 
 def test_more_places_are_for_surplus_answers_first(shift: Shift) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from accordant.feedback import assignment, people, schema, tasks
 from accordant.feedback.store import Store
 from accordant.feedback.tasks import Text, Work
+from accordant.types import UserError
 from clock import Clock
 
 THUMB = Work("thumb", "q", (Text("a"),))
@@ -44,8 +45,10 @@ def test_late_answers_at_once(store: Store, clock: Clock, who: list[int]) -> Non
         clock.minutes(24 * 60)
         revisions = at_once(
             len(who),
-            lambda i, held=leases: assignment.submit(  # type: ignore[misc]
-                store, held[i].assignment_id, who[i], {"up": True}, str(uuid.uuid4()), 1
+            lambda i, held=leases: (
+                assignment.submit(  # type: ignore[misc]
+                    store, held[i].assignment_id, who[i], {"up": True}, str(uuid.uuid4()), 1
+                ).revision
             ),
         )
         assert revisions == [1] * len(who)
@@ -72,6 +75,31 @@ def test_drafts_and_a_new_lease_at_once(store: Store, who: list[int]) -> None:
             assignment.skip(store, held, who[0], "x")
         else:
             assignment.submit(store, held, who[0], {"up": True}, str(uuid.uuid4()), 1)
+
+
+def test_somebody_who_deletes_the_account_while_an_answer_is_on_its_way(store: Store, who: list[int]) -> None:
+    """The answer comes first and is deleted too, or it finds no task; there is no third way."""
+    project = tasks.make_project(store, "p", "", gold_share=0, overlap=len(who))
+    tasks.add(store, project, [THUMB])
+    for one in who:
+        task = assignment.next_task(store, project, one)
+        assert task is not None
+        number = task.assignment_id
+
+        def do(i: int, one: int = one, number: int = number) -> str:
+            if i == 0:
+                people.forget(store, one)
+                return "forgotten"
+            try:
+                return assignment.submit(store, number, one, {"up": True}, f"{one} {i}", 1).state
+            except UserError as error:
+                return str(error)
+
+        gone, *sent = at_once(4, do)
+        assert gone == "forgotten"
+        assert set(sent) <= {"submitted", f"task {number} is not one of yours: open your next task"}
+    with store.read() as connection:
+        assert connection.execute(select(schema.answer)).all() == connection.execute(select(schema.assignment)).all() == []
 
 
 def test_one_name_twice_at_once(store: Store, quick_passwords: None) -> None:  # noqa: ARG001

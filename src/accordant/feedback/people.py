@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from accordant.feedback.payload import with_places
@@ -30,6 +30,7 @@ LONGEST_NAME = 200  # characters
 LONGEST_STRATUM = 100  # characters of a language, region or expertise
 _SCRYPT = {"n": 2**15, "r": 8, "p": 3}  # 32 MiB: what the OWASP password storage cheat sheet asks for at this p
 _MEMORY = 64 * 2**20
+_ACCOUNT = select(labeler).where(labeler.c.id == bindparam("number"))  # asked with every request
 _NOT_INVITED = "this invitation is not valid any more: ask for a new one"
 
 
@@ -120,7 +121,7 @@ def sign_in(store: Store, name: str, password: str) -> Person:
 def known(store: Store, labeler_id: int) -> tuple[Person, str] | None:
     """The account, and a stamp that changes with its password; None where there is no such account."""
     with store.glance() as connection:
-        row = connection.execute(select(labeler).where(labeler.c.id == labeler_id)).one_or_none()
+        row = connection.execute(_ACCOUNT, {"number": labeler_id}).one_or_none()
     return row and (_person(row), _hash(row.password or "")[:16])
 
 

@@ -56,16 +56,21 @@ def waited_for(connection: Connection, project_id: int) -> list[int]:
     return list(connection.scalars(query.where(item.c.project_id == project_id, assignment.c.state == "surplus").distinct()))
 
 
-def fill(store: Store, connection: Connection, item_id: int) -> None:
-    """Give the free places of an item to its surplus answers, the first given first. The item is locked (`lock`)."""
+def fill(store: Store, connection: Connection, item_id: int) -> list[int]:
+    """Give the free places of an item to its surplus answers, the first given first; the assignments that got one.
+
+    The item is locked (`lock`).
+    """
     waiting = assignment.c.item_id == item_id, assignment.c.state == "surplus"  # a model's answer never is
     first = (
         select(func.min(answer.c.id)).where(answer.c.assignment_id == assignment.c.id).correlate(assignment).scalar_subquery()
     )
     surplus = list(connection.scalars(select(assignment.c.id).where(*waiting).order_by(first)))
     if not surplus:
-        return
+        return []
     free = select(project.c.overlap - places()).select_from(item.join(project)).where(item.c.id == item_id)
-    for number in surplus[: max(connection.scalar(free) or 0, 0)]:
+    lucky = surplus[: max(connection.scalar(free) or 0, 0)]
+    for number in lucky:
         connection.execute(update(assignment).where(assignment.c.id == number).values(state="submitted"))
         store.log(connection, "counts", None, assignment=number, item=item_id, why="a place came free")
+    return lucky

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, or_, select
 
 from accordant.feedback.answers import prompt_of
-from accordant.feedback.assignment import open_to
+from accordant.feedback.choosing import open_to, parameters
 from accordant.feedback.people import Person
 from accordant.feedback.places import places
 from accordant.feedback.schema import answer, assignment, completion, draft, guideline, item, labeler, project, prompt
@@ -63,6 +63,18 @@ class TaskView:
     draft: Mapping[str, Any] | None
     answer: Mapping[str, Any] | None  # the last revision
     revision: int
+
+
+@dataclass(frozen=True)
+class TaskHead:
+    """What a task of one's own is, in short; as in `TaskView`."""
+
+    project_id: int
+    task: str
+    warning: str | None
+    display: tuple[int, ...]
+    row: Mapping[str, Any] | None
+    lease_ms: int
 
 
 @dataclass(frozen=True)
@@ -116,37 +128,57 @@ def task(store: Store, assignment_id: int, labeler_id: int) -> TaskView:
     Raises:
         UserError: it is somebody else's, or there is none.
     """
-    query = (
-        select(
-            assignment, item.c.task, item.c.criterion, item.c.row, prompt.c.content, prompt.c.use_case, prompt.c.warning,
-            project.c.id.label("project_id"), project.c.name, project.c.attributes, draft.c.payload.label("draft"),
-        )
-        .select_from(assignment.join(item).join(prompt, prompt.c.id == item.c.prompt_id)
-            .join(project, project.c.id == item.c.project_id).outerjoin(draft))
-        .where(assignment.c.id == assignment_id, assignment.c.labeler_id == labeler_id)
-    )  # fmt: skip
     with store.read() as connection:
-        row = connection.execute(query).one_or_none()
-        if row is None:
-            raise UserError(f"task {assignment_id} is not one of yours: open your next task")
-        rows = connection.execute(select(completion.c.id, completion.c.text).where(completion.c.id.in_(row.display)))
-        texts = {one.id: one.text for one in rows}
-        last = connection.execute(
-            select(answer).where(answer.c.assignment_id == assignment_id).order_by(answer.c.revision.desc()).limit(1)
-        ).one_or_none()
+        row = _found(connection.execute(_TASK, {"number": assignment_id, "labeler": labeler_id}).one_or_none(), assignment_id)
+        texts = {one.id: one.text for one in connection.execute(_TEXTS, {"shown": row.display})}
     return TaskView(
         assignment_id=row.id, project_id=row.project_id, project=row.name, task=row.task, criterion=row.criterion,
         use_case=row.use_case, warning=row.warning, prompt=prompt_of(row.content), display=tuple(row.display),
         texts=tuple(texts[one] for one in row.display), attributes=tuple(row.attributes), row=row.row, state=row.state,
         lease_ms=row.leased_until - store.now() if row.state == "leased" else 0, draft=row.draft,
-        answer=last.payload if last else None, revision=last.revision if last else 0,
+        answer=row.answer, revision=row.revision or 0,
     )  # fmt: skip
 
 
-def state(store: Store, assignment_id: int) -> str:
-    """What became of a task: leased, expired, submitted, surplus or skipped."""
+def task_head(store: Store, assignment_id: int, labeler_id: int) -> TaskHead:
+    """The same without its texts and what was said of it: most requests about a task need no more.
+
+    Raises:
+        UserError: it is somebody else's, or there is none.
+    """
     with store.glance() as connection:
-        return str(connection.scalar(select(assignment.c.state).where(assignment.c.id == assignment_id)))
+        found = connection.execute(_TASK_HEAD, {"number": assignment_id, "labeler": labeler_id}).one_or_none()
+    row = _found(found, assignment_id)
+    lease_ms = row.leased_until - store.now() if row.state == "leased" else 0
+    return TaskHead(row.project_id, row.task, row.warning, tuple(row.display), row.row, lease_ms)
+
+
+def _found(row: Row[Any] | None, assignment_id: int) -> Row[Any]:
+    if row is None:
+        raise UserError(f"task {assignment_id} is not one of yours: open your next task")
+    return row
+
+
+def _tasks_of(*columns: Any) -> Select[Any]:
+    """The assignment `number` of the person `labeler`, with columns of its item, its prompt and its project."""
+    return (
+        select(assignment, item.c.task, item.c.row, prompt.c.warning, project.c.id.label("project_id"), *columns)
+        .select_from(assignment.join(item).join(prompt, prompt.c.id == item.c.prompt_id)
+            .join(project, project.c.id == item.c.project_id))
+        .where(assignment.c.id == bindparam("number"), assignment.c.labeler_id == bindparam("labeler"))
+    )  # fmt: skip
+
+
+_TASK_HEAD = _tasks_of()
+_TASK = (
+    _tasks_of(
+        item.c.criterion, prompt.c.content, prompt.c.use_case, project.c.name, project.c.attributes,
+        draft.c.payload.label("draft"), answer.c.payload.label("answer"), answer.c.revision,
+    )
+    .outerjoin(draft, draft.c.assignment_id == assignment.c.id).outerjoin(answer, answer.c.assignment_id == assignment.c.id)
+    .order_by(answer.c.revision.desc()).limit(1)
+)  # fmt: skip
+_TEXTS = select(completion.c.id, completion.c.text).where(completion.c.id.in_(bindparam("shown", expanding=True)))
 
 
 def history(store: Store, project_id: int, labeler_id: int, *, limit: int = 50, offset: int = 0) -> tuple[Answered, ...]:
@@ -206,7 +238,7 @@ def why_nothing(store: Store, project_id: int, person: Person) -> tuple[str, ...
         if not _count(connection, select(item.c.id).where(item.c.project_id == project_id)):
             return ("There are no tasks in this project yet.",)
         reasons = []
-        declined = _count(connection, open_to(plan, person, gold=False, declined=True)) if person.declines else 0
+        declined = _open(connection, plan, person, spared=True) if person.declines else 0
         if declined:
             reasons.append(
                 f"{declined:,} open {_tasks(declined)} of a kind that you turned off; your own page can change that."
@@ -245,9 +277,16 @@ def _left(connection: Connection, plan: Row[Any], person: Person, now: int) -> i
             assignment.c.state == "leased", assignment.c.leased_until >= now,
         )
     ))  # fmt: skip
-    fresh = _count(connection, open_to(plan, person, gold=False))
-    gold = _count(connection, open_to(plan, person, gold=True)) if fresh and plan.gold_share else 0
+    fresh = _open(connection, plan, person)
+    gold = _open(connection, plan, person, gold=True) if fresh and plan.gold_share else 0
     return held + fresh + gold
+
+
+def _open(connection: Connection, plan: Row[Any], person: Person, *, gold: bool = False, spared: bool = False) -> int:
+    """How many items `assignment.next_task` may still give this person, or would if not for what the person declines."""
+    query = open_to(person.kind, gold=gold, spared=spared if person.declines else None)
+    values = parameters(plan.id, plan.overlap, person.id, person.declines)
+    return connection.scalar(select(func.count()).select_from(query.subquery()), values) or 0
 
 
 def _taken(plan: Row[Any], person: Person) -> Any:

@@ -24,6 +24,7 @@ from accordant.types import UserError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 30_000  # how long a writer waits for the one before it
+_LOG = insert(schema.event).inline()  # nobody asks for its id
 
 
 class Store:
@@ -34,6 +35,7 @@ class Store:
         self.now = clock
         self._held = held
         self._turn = threading.Lock()
+        self.swept = 0  # when this process last looked for leases that ran out (`assignment`)
 
     @classmethod
     def open(cls, place: str | Path, clock: Callable[[], int] | None = None, *, alone: bool = True) -> Store:
@@ -96,7 +98,7 @@ class Store:
 
     def log(self, connection: Connection, kind: str, labeler_id: int | None, **what: Any) -> None:
         """Append to the event log, in the transaction of what it tells of."""
-        connection.execute(insert(schema.event).values(at=self.now(), labeler_id=labeler_id, kind=kind, what=what))
+        connection.execute(_LOG, {"at": self.now(), "labeler_id": labeler_id, "kind": kind, "what": what})
 
     def close(self) -> None:
         self._held.close()

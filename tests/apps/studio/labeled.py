@@ -56,7 +56,7 @@ def lease(store: Store, project_id: int, labeler_id: int) -> Task:
 
 
 def answer(store: Store, task: Task, labeler_id: int, payload: dict[str, Any], ms: int = 10_000) -> int:
-    return assignment.submit(store, task.assignment_id, labeler_id, payload, str(uuid.uuid4()), ms)
+    return assignment.submit(store, task.assignment_id, labeler_id, payload, str(uuid.uuid4()), ms).revision
 
 
 def given_task(client: Client, number: int) -> dict[str, Any]:

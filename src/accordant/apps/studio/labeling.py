@@ -17,7 +17,7 @@ from accordant.apps.studio.pages import go, page
 from accordant.apps.studio.session import Who, signed_in
 from accordant.feedback import assignment, people, progress
 from accordant.feedback.people import Person
-from accordant.feedback.progress import TaskView
+from accordant.feedback.progress import TaskHead, TaskView
 from accordant.feedback.store import Store
 from accordant.feedback.words import words
 from accordant.types import UserError
@@ -91,30 +91,29 @@ def task_json(request: Request, person: Who, number: Id) -> Response:
 def answer(request: Request, person: Who, number: Id, sent: Json) -> Response:
     """Store the answer once, however often it is sent with one submission id."""
     store: Store = request.app.state.store
-    view = progress.task(store, number, person.id)
+    about = progress.task_head(store, number, person.id)
     spent = whole(sent.get("ms_spent", 0), "ms_spent", DAY_MS)
-    payload = blind.to_ids(sent.get("payload"), view.display)
-    if view.task == "vet" and isinstance(payload, dict) and "row" in payload:
-        payload["row"] = blind.unrounded(view.row, payload["row"])
-    revision = assignment.submit(store, number, person.id, payload, _uuid(sent.get("submission")), spent)
-    said = words(view.task, payload, view.display)
-    surplus = progress.state(store, number) == "surplus"
-    return JSONResponse({"revision": revision, "said": said, "surplus": surplus, "next": _next(view)})
+    payload = blind.to_ids(sent.get("payload"), about.display)
+    if about.task == "vet" and isinstance(payload, dict) and "row" in payload:
+        payload["row"] = blind.unrounded(about.row, payload["row"])
+    stored = assignment.submit(store, number, person.id, payload, _uuid(sent.get("submission")), spent)
+    said, surplus = words(about.task, payload, about.display), stored.state == "surplus"
+    return JSONResponse({"revision": stored.revision, "said": said, "surplus": surplus, "next": _next(about)})
 
 
 @router.post("/api/tasks/{number}/draft")
 def draft(request: Request, person: Who, number: Id, sent: Json) -> Response:
     """Keep what is on the page so far, a first answer or a change. `saved` is false where the answer has gone on since."""
     store: Store = request.app.state.store
-    view = progress.task(store, number, person.id)
+    display = progress.task_head(store, number, person.id).display
     payload = sent.get("payload")
     if not isinstance(payload, dict):
         raise UserError("`payload` must be an object with fields")
     spent = whole(sent.get("ms_spent", 0), "ms_spent", DAY_MS)
     revision = whole(sent.get("revision", 0), "revision", REVISIONS)
-    kept = {"payload": blind.to_ids(payload, view.display), "ms_spent": spent}
+    kept = {"payload": blind.to_ids(payload, display), "ms_spent": spent}
     saved = assignment.save_draft(store, number, person.id, kept, revision)
-    return JSONResponse({"saved": saved, "lease_ms": max(0, progress.task(store, number, person.id).lease_ms)})
+    return JSONResponse({"saved": saved, "lease_ms": max(0, progress.task_head(store, number, person.id).lease_ms)})
 
 
 @router.post("/api/tasks/{number}/skip")
@@ -126,7 +125,7 @@ def skip(request: Request, person: Who, number: Id, sent: Json) -> Response:
 def decline(request: Request, person: Who, number: Id) -> Response:
     """Give a task with a warning back, and never get one with this warning again; the person's own page can undo it."""
     store: Store = request.app.state.store
-    warning = progress.task(store, number, person.id).warning
+    warning = progress.task_head(store, number, person.id).warning
     if warning is None:
         raise UserError("this task carries no warning: turn kinds of tasks off on your own page")
     response = _skipped(request, person, number, f"does not want tasks with the warning: {warning}"[:LONGEST_REASON])
@@ -137,15 +136,15 @@ def decline(request: Request, person: Who, number: Id) -> Response:
 def _skipped(request: Request, person: Person, number: int, reason: str) -> Response:
     store: Store = request.app.state.store
     assignment.skip(store, number, person.id, reason)
-    return JSONResponse({"next": _next(progress.task(store, number, person.id))})
+    return JSONResponse({"next": _next(progress.task_head(store, number, person.id))})
 
 
 def _task(view: TaskView) -> dict[str, Any]:
     return blind.task(view, str(uuid.uuid4()))
 
 
-def _next(view: TaskView) -> str:
-    return f"/projects/{view.project_id}/next"
+def _next(about: TaskHead) -> str:
+    return f"/projects/{about.project_id}/next"
 
 
 def _uuid(value: object) -> str:
