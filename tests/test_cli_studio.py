@@ -170,6 +170,11 @@ def test_the_first_admin_and_invitations() -> None:
         with Store.open("feedback.db") as store:
             assert people.join(store, token, f"new {role}", "long enough").role == role
     refused(accordant("studio", "invite", "--store", "gone.db"), "there is no store gone.db")
+    refused(accordant("studio", "invite", "--store", ""), "the store has no name")
+    refused(accordant("studio", "invite", "--days", "nan"), "an invitation for nan days: give 1 to 90")
+    refused(accordant("studio", "invite", "--public-url", "javascript:alert(1)"), "--public-url is 'javascript:alert(1)'")
+    refused(accordant("studio", "--store", ""), "the store has no name")
+    refused(accordant("studio", "import", "x.jsonl", "--project", "p", "--new", "--store", "sqlite://"), "names no file")
 
 
 def test_a_forgotten_password() -> None:

@@ -50,15 +50,21 @@ def studio(
         return
     from accordant.apps.studio.serve import serve
 
-    serve(store=store or PLACE, host=host, port=port, public_url=public_url, requests_per_minute=requests_per_minute)
+    serve(
+        store=PLACE if store is None else store,
+        host=host,
+        port=port,
+        public_url=public_url,
+        requests_per_minute=requests_per_minute,
+    )
 
 
 def _open(context: typer.Context, store: str | None, *, new: bool = False, alone: bool = False) -> Store:
     """The store that `--store` names, before the command or after it. `new`: it may be made."""
     from accordant.feedback.store import Store
 
-    place = store or context.obj or PLACE
-    if not new and "://" not in place and not Path(place).is_file():
+    place = next(one for one in (store, context.obj, PLACE) if one is not None)
+    if place and not new and "://" not in place and not Path(place).is_file():
         raise UserError(f"there is no store {place}: name another with --store, or start one with `accordant studio`")
     return Store.open(place, alone=alone)
 
@@ -187,9 +193,11 @@ def invite(
     """Print a link that lets one person make an account."""
     from accordant.feedback import people
 
+    settings = Settings(public_url=public_url)
+    settings.check(has_accounts=True)
     with _open(context, store) as opened:
         token = people.invite(opened, role, days)
-    print(f"{public_url.rstrip('/')}/join/{token}")
+    print(f"{settings.url}/join/{token}")
 
 
 @app.command()

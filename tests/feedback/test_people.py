@@ -34,6 +34,12 @@ def test_an_invitation_is_good_once_and_for_a_while(store: Store, clock: Clock) 
         people.join(store, old, "Ben", PASSWORD)
 
 
+@pytest.mark.parametrize("days", [0.5, -1.0, 90.5, 1e30, float("nan")])
+def test_an_invitation_is_good_for_a_day_to_three_months(store: Store, days: float) -> None:
+    with pytest.raises(UserError, match="days: give 1 to 90"):
+        people.invite(store, days=days)
+
+
 def test_a_taken_name_does_not_use_the_invitation_up(store: Store) -> None:
     people.join(store, people.invite(store), "Ana", PASSWORD)
     token = people.invite(store)

@@ -10,6 +10,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import insert, select, text
+from sqlalchemy.exc import OperationalError
 
 from accordant.feedback import schema, tasks
 from accordant.feedback.store import Store
@@ -68,8 +69,12 @@ def test_a_file_that_another_server_holds_is_refused(tmp_path: Path) -> None:
     try:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
-        with pytest.raises(UserError, match="another server holds"):
-            Store.open(place)
+        link = tmp_path / "elsewhere" / "link.db"
+        link.parent.mkdir()
+        link.symlink_to(place)
+        for name in (place, link):
+            with pytest.raises(UserError, match="another server holds"):
+                Store.open(name)
         with Store.open(place, alone=False) as reader, reader.read() as connection:
             assert connection.execute(select(schema.project)).all() == []
     finally:
@@ -84,11 +89,42 @@ def test_a_file_that_another_server_holds_is_refused(tmp_path: Path) -> None:
         ("mysterious://host/name", "is no database URL"),
         ("postgresql+psycopg://nobody@127.0.0.1:1/none", "cannot be opened"),
         ("/proc/none/store.db", "cannot be opened"),
+        ("", "the store has no name"),
+        ("sqlite://", "sqlite:// names no file, and what is only in memory is lost"),
+        ("sqlite:///:memory:", "names no file"),
     ],
 )
 def test_a_place_that_is_none_is_named(place: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         Store.open(place)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "postgresql+psycopg://me:hush@127.0.0.1:1/none", "mysterious://me:hush@host/name", "postgresql+psycopg://me:hush@host:x/y",
+        "postgres:ql://me:hush@host",
+    ],
+)  # fmt: skip
+def test_a_password_is_in_no_message(place: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Store.open(place)
+    assert "hush" not in str(caught.value)
+    assert place.partition("://")[0] in str(caught.value), "but which store it was is"
+
+
+def test_a_database_that_fails_in_the_middle_is_told_in_a_line(place: str) -> None:
+    def fail(store: Store) -> None:
+        with store, store.write() as connection:
+            connection.execute(insert(schema.model).values(name="m", created=0))
+            raise OperationalError("INSERT INTO secret", {"value": "hush"}, Exception("database or disk is full"))
+
+    opened = Store.open(place)
+    with pytest.raises(UserError) as caught:
+        fail(opened)
+    assert str(caught.value) == f"the store {opened.name} failed, and nothing is stored by halves: database or disk is full"
+    with Store.open(place) as store, store.read() as connection:
+        assert connection.execute(select(schema.model)).all() == []
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from accordant.types import UserError
 
 SHORTEST = 10  # characters of a password
 LONGEST_NAME = 200  # characters
+LONGEST_DAYS = 90  # that an invitation lasts
 LONGEST_STRATUM = 100  # characters of a language, region or expertise
 _SCRYPT = {"n": 2**15, "r": 8, "p": 3}  # 32 MiB: what the OWASP password storage cheat sheet asks for at this p
 _MEMORY = 64 * 2**20
@@ -48,7 +49,13 @@ class Person:
 
 
 def invite(store: Store, role: str = "labeler", days: float = 7, by: int | None = None) -> str:
-    """A token that lets one person make an account, for some days. It is shown once and stored nowhere."""
+    """A token that lets one person make an account, for some days. It is shown once and stored nowhere.
+
+    Raises:
+        UserError: there is no such role, or the days are not 1 to `LONGEST_DAYS`.
+    """
+    if not 1 <= days <= LONGEST_DAYS:
+        raise UserError(f"an invitation for {days:g} days: give 1 to {LONGEST_DAYS}")
     if role not in ("admin", "labeler"):
         raise UserError(f"the role is {role!r}; it must be admin or labeler")
     token = secrets.token_urlsafe(24)

@@ -15,22 +15,27 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from accordant.feedback import schema
 from accordant.types import UserError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 30_000  # how long a writer waits for the one before it
+_NO_URL = "{name} is no database URL ({error}): give a file, or postgresql+psycopg://user@host/name"
 _LOG = insert(schema.event).inline()  # nobody asks for its id
 
 
 class Store:
-    """An open feedback store. Use `with Store.open(place) as store`."""
+    """An open feedback store. Use `with Store.open(place) as store`.
 
-    def __init__(self, engine: Engine, clock: Callable[[], int], held: ExitStack) -> None:
+    A database that fails inside of it (a full disk, a lost connection) comes out as a UserError.
+    """
+
+    def __init__(self, name: str, engine: Engine, clock: Callable[[], int], held: ExitStack) -> None:
+        self.name = name
         self.engine = engine
         self.now = clock
         self._held = held
@@ -42,19 +47,17 @@ class Store:
         """Open the store, making a new one or bringing an old one to today's schema.
 
         Args:
-            place: a file for SQLite, or a URL such as postgresql+psycopg://user@host/name.
+            place: a file for SQLite, or a URL such as postgresql+psycopg://user@host/name. A password in it is never shown.
             clock: milliseconds since 1970; another clock is for tests.
             alone: refuse a SQLite file that another server holds. False for a tool that only reads.
 
         Raises:
             UserError: the place cannot be opened, is held by another server, or has a newer schema.
         """
-        url = str(place) if "://" in str(place) else f"sqlite:///{Path(place).absolute()}"
+        name, url = _named(str(place))
         with ExitStack() as undo:
             try:
-                engine = create_engine(
-                    make_url(url), connect_args={"timeout": BUSY_MS / 1000} if url.startswith("sqlite") else {}
-                )
+                engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000} if url.drivername[:6] == "sqlite" else {})
                 undo.callback(engine.dispose)
                 if engine.dialect.name == "sqlite":
                     _teach_sqlite(engine)
@@ -62,13 +65,11 @@ class Store:
                         undo.enter_context(_hold(Path(engine.url.database or "")))
                 migrate(engine)
             except (ArgumentError, ModuleNotFoundError) as error:
-                raise UserError(
-                    f"{place} is no database URL ({error}): give a file, or postgresql+psycopg://user@host/name"
-                ) from error
+                raise UserError(_NO_URL.format(name=name, error=error)) from error
             except (DatabaseError, OSError) as error:
                 reason = str(error.orig if isinstance(error, DatabaseError) else error).strip()
-                raise UserError(f"the store {place} cannot be opened: {reason}") from error
-            return cls(engine, clock or (lambda: time.time_ns() // 1_000_000), undo.pop_all())
+                raise UserError(f"the store {name} cannot be opened: {reason}") from error
+            return cls(name, engine, clock or (lambda: time.time_ns() // 1_000_000), undo.pop_all())
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -106,8 +107,27 @@ class Store:
     def __enter__(self) -> Store:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self.close()
+        if isinstance(error, OperationalError):
+            raise UserError(
+                f"the store {self.name} failed, and nothing is stored by halves: {str(error.orig).strip()}"
+            ) from error
+
+
+def _named(place: str) -> tuple[str, URL]:
+    """A store's name for people, which has no password in it, and its address."""
+    if not place.strip():
+        raise UserError("the store has no name: give a file, or a database URL")
+    if "://" not in place:
+        return place, URL.create("sqlite", database=str(Path(place).absolute()))
+    try:
+        url = make_url(place)
+    except (ArgumentError, ValueError) as error:  # a port that is no number
+        raise UserError(_NO_URL.format(name=f"{place.partition('://')[0]}://...", error=error)) from error
+    if url.drivername.startswith("sqlite") and url.database in (None, "", ":memory:"):
+        raise UserError(f"{place} names no file, and what is only in memory is lost: give a file")
+    return url.render_as_string(), url
 
 
 def _teach_sqlite(engine: Engine) -> None:
@@ -127,6 +147,7 @@ def _teach_sqlite(engine: Engine) -> None:
 
 def _hold(file: Path) -> IO[str]:
     """A lock beside the file for as long as this process lives; the system lets go of it however the process ends."""
+    file = file.resolve()  # one file by two names is one store
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = file.with_name(f"{file.name}.lock").open("a+")
     try:

@@ -16,7 +16,6 @@ from accordant.feedback.judged import consistency
 from accordant.types import UserError
 
 router = APIRouter()
-LONGEST_DAYS = 90  # that an invitation lasts
 
 
 @router.get("/admin/people")
@@ -30,8 +29,6 @@ def invite(request: Request, person: Admin, form: Form) -> Response:
     try:
         role = choice(form, "role", ("labeler", "admin"), "the role")
         days = number(form, "days", "the number of days")
-        if not 1 <= days <= LONGEST_DAYS:
-            raise UserError(f"an invitation for {days:g} days: give 1 to {LONGEST_DAYS}")
         token = people.invite(request.app.state.store, role, days, by=person.id)
     except UserError as error:
         return _page(request, 400, wrong=str(error), form=typed(form))
