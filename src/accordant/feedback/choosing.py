@@ -68,23 +68,20 @@ def choose(connection: Connection, who: Row[Any], passed: Set[int]) -> Choice | 
 def open_to(kind: str, *, gold: bool, spared: bool | None = None) -> Select[Any]:
     """The query for the items of a project, gold or not, that a person of this kind may still be given for the first time.
 
-    Its parameters: `parameters`. `spared`: only those that the person declines (True), or only the others (False); None for
-    somebody who declines nothing.
+    Its parameters: `project`, `labeler` and, unless `spared` is None, `declines`. `spared`: only those that the person declines
+    (True), or only the others (False); None for somebody who declines nothing.
     """
     mine = select(assignment.c.id).where(assignment.c.item_id == item.c.id, assignment.c.labeler_id == bindparam("labeler"))
-    query = select(item.c.id, item.c.attention).where(
-        item.c.project_id == bindparam("project"), item.c.halted.is_(None), ~mine.exists(),
+    query = select(item.c.id, item.c.attention).select_from(item.join(project)).where(
+        project.c.id == bindparam("project"), item.c.halted.is_(None), ~mine.exists(),
         item.c.gold.is_not(None) if gold else item.c.gold.is_(None),
     )  # fmt: skip
     if not gold and kind == "human":
         # Gold is for everybody: it is no vote, so there is no number of answers that would be enough.
-        query = query.where(places() < bindparam("overlap"))
-    return query if spared is None else query.join(prompt).where(is_declined() if spared else ~is_declined())
-
-
-def parameters(project_id: int, overlap: int, person_id: int, declines: Any) -> dict[str, Any]:
-    """What `open_to` asks for."""
-    return {"project": project_id, "overlap": overlap, "labeler": person_id, "declines": list(declines)}
+        query = query.where(places() < project.c.overlap)
+    if spared is None:
+        return query
+    return query.join(prompt, prompt.c.id == item.c.prompt_id).where(is_declined() if spared else ~is_declined())
 
 
 def is_declined() -> Any:
@@ -125,7 +122,7 @@ def _by_rule(connection: Connection, who: Row[Any], passed: Set[int], order: str
 
 
 def _values(who: Row[Any]) -> dict[str, Any]:
-    return parameters(who.id, who.overlap, who.labeler_id, who.declines)
+    return {"project": who.id, "labeler": who.labeler_id, "declines": who.declines}
 
 
 @cache

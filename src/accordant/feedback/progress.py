@@ -11,12 +11,13 @@ import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, or_, select
+from sqlalchemy import Connection, Integer, Row, Select, bindparam, case, func, select
 
 from accordant.feedback.answers import prompt_of
-from accordant.feedback.choosing import open_to, parameters
+from accordant.feedback.choosing import is_declined, open_to
 from accordant.feedback.people import Person
 from accordant.feedback.places import places
 from accordant.feedback.schema import answer, assignment, completion, draft, guideline, item, labeler, project, prompt
@@ -29,6 +30,7 @@ _DONE = ("submitted", "surplus")
 _LAST = 20  # answers whose median time tells how long the rest will take
 _RECENT = 500  # answers that a tie rate is counted over
 _COMPARED = 20  # comparisons below which a tie rate says nothing
+_LAST_ID = 2**31 - 1  # no answer comes after it
 _MANY = 0.3  # of the comparisons: fewer ties are nobody's business
 
 
@@ -116,10 +118,8 @@ class Progress:
 def projects_for(store: Store, person: Person) -> tuple[ProjectCard, ...]:
     """All projects by name, with what is left for this person and what this person has done."""
     with store.read() as connection:
-        return tuple(
-            ProjectCard(plan.id, plan.name, _left(connection, plan, person, store.now()), _done(connection, plan.id, person.id))
-            for plan in connection.execute(select(project).order_by(project.c.name)).all()
-        )
+        plans = connection.execute(select(project.c.id, project.c.name).order_by(project.c.name)).all()
+        return tuple(ProjectCard(plan.id, plan.name, *_left_done(connection, plan.id, person, store.now())) for plan in plans)
 
 
 def task(store: Store, assignment_id: int, labeler_id: int) -> TaskView:
@@ -186,7 +186,7 @@ def history(store: Store, project_id: int, labeler_id: int, *, limit: int = 50, 
     query = (
         select(answer, assignment.c.display, assignment.c.state, item.c.task, prompt.c.content)
         .select_from(answer.join(assignment).join(item).join(prompt, prompt.c.id == item.c.prompt_id))
-        .where(_newest(), *_own(project_id, labeler_id))
+        .where(_newest(), *_own())
         .order_by(answer.c.id.desc()).limit(limit).offset(offset)
     )  # fmt: skip
     with store.read() as connection:
@@ -195,37 +195,23 @@ def history(store: Store, project_id: int, labeler_id: int, *, limit: int = 50, 
                 row.assignment_id, row.task, excerpt(last_turn(prompt_of(row.content))),
                 words(row.task, row.payload, row.display), row.revision, row.created, row.state == "surplus",
             )
-            for row in connection.execute(query)
+            for row in connection.execute(query, {"project": project_id, "labeler": labeler_id})
         )  # fmt: skip
 
 
 def neighbours(store: Store, project_id: int, labeler_id: int, assignment_id: int) -> tuple[int | None, int | None]:
     """The own answers before and after this one, by when they were first given; a task without an answer comes after all."""
-    first = (
-        select(answer.c.assignment_id, answer.c.id)
-        .select_from(answer.join(assignment).join(item))
-        .where(answer.c.revision == 1, *_own(project_id, labeler_id))
-        .subquery()
-    )
-    with store.read() as connection:
-        here = connection.scalar(select(first.c.id).where(first.c.assignment_id == assignment_id))
-        before = select(first.c.assignment_id).order_by(first.c.id.desc()).limit(1)
-        if here is None:
-            return connection.scalar(before), None
-        after = select(first.c.assignment_id).where(first.c.id > here).order_by(first.c.id).limit(1)
-        return connection.scalar(before.where(first.c.id < here)), connection.scalar(after)
+    with store.glance() as connection:
+        values = {"project": project_id, "labeler": labeler_id, "number": assignment_id}
+        before, after = connection.execute(_NEIGHBOURS, values).one()
+        return before, after
 
 
 def progress(store: Store, project_id: int, person: Person) -> Progress:
     """How far this person has come in a project, and how long the rest may take at the pace of the last answers."""
     with store.read() as connection:
-        plan = _project(connection, project_id)
-        left, done = _left(connection, plan, person, store.now()), _done(connection, project_id, person.id)
-        times = (
-            select(answer.c.ms_spent).select_from(answer.join(assignment).join(item))
-            .where(answer.c.revision == 1, *_own(project_id, person.id)).order_by(answer.c.id.desc()).limit(_LAST)
-        )  # fmt: skip
-        spent = list(connection.scalars(times))
+        left, done = _left_done(connection, project_id, person, store.now())
+        spent = list(connection.scalars(_TIMES, {"project": project_id, "labeler": person.id}))
         seconds = statistics.median(spent) / 1000 if spent else None
         minutes = max(1, math.ceil(seconds * left / 60)) if seconds is not None and left else None
         return Progress(done, left, seconds, minutes, _about_ties(connection, project_id, person.id))
@@ -234,16 +220,17 @@ def progress(store: Store, project_id: int, person: Person) -> Progress:
 def why_nothing(store: Store, project_id: int, person: Person) -> tuple[str, ...]:
     """Why `assignment.next_task` has nothing for this person, as sentences."""
     with store.read() as connection:
-        plan = _project(connection, project_id)
-        if not _count(connection, select(item.c.id).where(item.c.project_id == project_id)):
+        if connection.scalar(select(item.c.id).where(item.c.project_id == project_id).limit(1)) is None:
             return ("There are no tasks in this project yet.",)
         reasons = []
-        declined = _open(connection, plan, person, spared=True) if person.declines else 0
+        values = {"project": project_id, "labeler": person.id, "declines": list(person.declines)}
+        turned_off = select(func.count()).select_from(open_to(person.kind, gold=False, spared=True).subquery())
+        declined = connection.scalar(turned_off, values) or 0
         if declined:
             reasons.append(
                 f"{declined:,} open {_tasks(declined)} of a kind that you turned off; your own page can change that."
             )
-        taken = _count(connection, _taken(plan, person))
+        taken = connection.scalar(_with_others(), values) or 0
         if taken:
             reasons.append(f"{taken:,} {_tasks(taken)} with others right now, and may come free: look again in a while.")
         return tuple(reasons) or ("You have done everything that there is for you. Thank you.",)
@@ -255,73 +242,68 @@ def guidelines(store: Store, project_id: int, version: int | None = None) -> Gui
     Raises:
         UserError: there is no such project or version.
     """
-    with store.read() as connection:
-        plan = _project(connection, project_id)
-        newest = connection.scalar(select(func.max(guideline.c.version)).where(guideline.c.project_id == project_id))
-        row = connection.execute(
-            select(guideline).where(guideline.c.project_id == project_id, guideline.c.version == (version or newest))
-        ).one_or_none()
+    with store.glance() as connection:
+        row = connection.execute(_GUIDELINES, {"project": project_id, "wanted": version}).one_or_none()
     if row is None:
-        raise UserError(f"these guidelines have no version {version}; the newest is {newest}")
-    return Guidelines(project_id, plan.name, row.version, int(newest or 0), row.text, row.created)
+        raise UserError(f"there is no project {project_id}")
+    if row.version is None:
+        raise UserError(f"these guidelines have no version {version}; the newest is {row.newest}")
+    return Guidelines(project_id, row.name, row.version, row.newest, row.text, row.created)
 
 
 # --- counting --------------------------------------------------------------------------------------------------------
 
 
-def _left(connection: Connection, plan: Row[Any], person: Person, now: int) -> int:
-    """What may still come, the open task included; hidden gold comes only between other items, so alone it is nothing."""
-    held = _count(connection, (
+def _left_done(connection: Connection, project_id: int, person: Person, now: int) -> tuple[int, int]:
+    """How much may still come, the open task included, and how much is answered."""
+    values = {"project": project_id, "labeler": person.id, "declines": list(person.declines), "now": now}
+    row = connection.execute(_counts(person.kind, bool(person.declines)), values).one_or_none()
+    if row is None:
+        raise UserError(f"there is no project {project_id}")
+    # Hidden gold comes only between other items, so alone it is nothing.
+    return row.held + row.fresh + (row.gold if row.fresh else 0), row.done
+
+
+@cache
+def _counts(kind: str, declines: bool) -> Select[Any]:
+    """Of a project: the leases that this person holds, the items and the gold that may come, and the answered ones."""
+
+    def count(query: Select[Any]) -> Any:
+        return select(func.count()).select_from(query.subquery()).scalar_subquery()
+
+    spared = False if declines else None
+    held = (
         select(assignment.c.id).select_from(assignment.join(item)).where(
-            assignment.c.labeler_id == person.id, item.c.project_id == plan.id, item.c.halted.is_(None),
-            assignment.c.state == "leased", assignment.c.leased_until >= now,
+            assignment.c.labeler_id == bindparam("labeler"), item.c.project_id == bindparam("project"),
+            item.c.halted.is_(None), assignment.c.state == "leased", assignment.c.leased_until >= bindparam("now"),
         )
-    ))  # fmt: skip
-    fresh = _open(connection, plan, person)
-    gold = _open(connection, plan, person, gold=True) if fresh and plan.gold_share else 0
-    return held + fresh + gold
-
-
-def _open(connection: Connection, plan: Row[Any], person: Person, *, gold: bool = False, spared: bool = False) -> int:
-    """How many items `assignment.next_task` may still give this person, or would if not for what the person declines."""
-    query = open_to(person.kind, gold=gold, spared=spared if person.declines else None)
-    values = parameters(plan.id, plan.overlap, person.id, person.declines)
-    return connection.scalar(select(func.count()).select_from(query.subquery()), values) or 0
-
-
-def _taken(plan: Row[Any], person: Person) -> Any:
-    """Items that lack answers, and whose last places others hold by a lease."""
-    mine = select(assignment.c.id).where(assignment.c.item_id == item.c.id, assignment.c.labeler_id == person.id)
-    return select(item.c.id).join(prompt).where(
-        item.c.project_id == plan.id, item.c.halted.is_(None), item.c.gold.is_(None), ~mine.exists(),
-        places("submitted") < plan.overlap, places("submitted", "leased") >= plan.overlap,
-        prompt.c.kind.not_in(person.declines), item.c.task.not_in(person.declines),
-        or_(prompt.c.warning.is_(None), prompt.c.warning.not_in(person.declines)),
     )  # fmt: skip
+    gold = case((project.c.gold_share > 0, count(open_to(kind, gold=True, spared=spared))), else_=0)
+    return select(
+        count(held).label("held"), count(open_to(kind, gold=False, spared=spared)).label("fresh"), gold.label("gold"),
+        count(select(assignment.c.id).select_from(assignment.join(item)).where(*_own())).label("done"),
+    ).where(project.c.id == bindparam("project"))  # fmt: skip
 
 
-def _done(connection: Connection, project_id: int, labeler_id: int) -> int:
-    query = select(assignment.c.id).select_from(assignment.join(item)).where(*_own(project_id, labeler_id))
-    return _count(connection, query)
+def _own() -> tuple[Any, ...]:
+    """Of assignments and their items: answered by the person `labeler`, in the project `project`."""
+    answered = assignment.c.state.in_(_DONE)
+    return assignment.c.labeler_id == bindparam("labeler"), answered, item.c.project_id == bindparam("project")
 
 
-def _own(project_id: int, labeler_id: int) -> tuple[Any, ...]:
-    return (assignment.c.labeler_id == labeler_id, assignment.c.state.in_(_DONE), item.c.project_id == project_id)
-
-
-def _count(connection: Connection, query: Any) -> int:
-    return connection.scalar(select(func.count()).select_from(query.with_only_columns(item.c.id).subquery())) or 0
+def _with_others() -> Select[Any]:
+    """How many items lack answers, and their last places others hold by a lease; none that the person `declines`."""
+    mine = select(assignment.c.id).where(assignment.c.item_id == item.c.id, assignment.c.labeler_id == bindparam("labeler"))
+    return (
+        select(func.count()).select_from(item.join(project).join(prompt, prompt.c.id == item.c.prompt_id)).where(
+            project.c.id == bindparam("project"), item.c.halted.is_(None), item.c.gold.is_(None), ~mine.exists(),
+            ~is_declined(), places("submitted") < project.c.overlap, places("submitted", "leased") >= project.c.overlap,
+        )
+    )  # fmt: skip
 
 
 def _tasks(n: int) -> str:
     return "task is" if n == 1 else "tasks are"
-
-
-def _project(connection: Connection, project_id: int) -> Row[Any]:
-    row = connection.execute(select(project).where(project.c.id == project_id)).one_or_none()
-    if row is None:
-        raise UserError(f"there is no project {project_id}")
-    return row
 
 
 def _newest() -> Any:
@@ -330,6 +312,43 @@ def _newest() -> Any:
     return ~select(later.c.id).where(
         later.c.assignment_id == answer.c.assignment_id, later.c.revision > answer.c.revision
     ).exists()  # fmt: skip
+
+
+# --- statements ------------------------------------------------------------------------------------------------------
+
+
+def _neighbours() -> Select[Any]:
+    first = select(answer.c.assignment_id, answer.c.id).select_from(answer.join(assignment).join(item)).where(
+        answer.c.revision == 1, *_own()
+    ).subquery()  # fmt: skip
+    here = select(answer.c.id).where(answer.c.assignment_id == bindparam("number"), answer.c.revision == 1).scalar_subquery()
+    before = (
+        select(first.c.assignment_id).where(first.c.id < func.coalesce(here, _LAST_ID)).order_by(first.c.id.desc()).limit(1)
+    )
+    after = select(first.c.assignment_id).where(first.c.id > here).order_by(first.c.id).limit(1)
+    return select(before.scalar_subquery(), after.scalar_subquery())
+
+
+def _guidelines() -> Select[Any]:
+    newest = (
+        select(func.max(guideline.c.version)).where(guideline.c.project_id == project.c.id).correlate(project).scalar_subquery()
+    )
+    wanted = (guideline.c.project_id == project.c.id) & (
+        guideline.c.version == func.coalesce(bindparam("wanted", type_=Integer), newest)
+    )
+    return (
+        select(project.c.name, newest.label("newest"), guideline.c.version, guideline.c.text, guideline.c.created)
+        .select_from(project.outerjoin(guideline, wanted))
+        .where(project.c.id == bindparam("project"))
+    )
+
+
+_NEIGHBOURS = _neighbours()
+_GUIDELINES = _guidelines()
+_TIMES = (
+    select(answer.c.ms_spent).select_from(answer.join(assignment).join(item)).where(answer.c.revision == 1, *_own())
+    .order_by(answer.c.id.desc()).limit(_LAST)
+)  # fmt: skip
 
 
 # --- ties ------------------------------------------------------------------------------------------------------------
