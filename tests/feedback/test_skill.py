@@ -15,7 +15,10 @@ from accordant.feedback.skill import CLASSES, discriminations, flags, side_skill
 from accordant.feedback.store import Store
 from accordant.feedback.tally import tally
 from accordant.stats.agreement import NO_OVERLAP
-from accordant.stats.intervals import Undefined
+from accordant.stats.bradley_terry import fit
+from accordant.stats.discrimination import discrimination_sd
+from accordant.stats.intervals import Estimate, Undefined
+from accordant.stats.weighted_consensus import compare
 from desk import Desk
 from sayings import pair, rank, thumb
 
@@ -87,7 +90,9 @@ def test_the_same_votes_as_rankings_of_two_give_the_same_skill() -> None:
         for one, both in zip(said, ids, strict=True)
     ]
     assert side_skills(tally(ranked)) == side_skills(tally(said))
-    assert discriminations(tally(ranked)) == pytest.approx(discriminations(tally(said)))
+    for one, other in zip(discriminations(tally(ranked)).values(), discriminations(tally(said)).values(), strict=True):
+        assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
+        assert (one.items, one.note) == (other.items, other.note) == (400, "")
 
 
 def test_gold_says_which_way_is_up_where_most_are_contrary() -> None:
@@ -103,6 +108,16 @@ def test_gold_says_which_way_is_up_where_most_are_contrary() -> None:
     assert by_name(said, without)["ana"].accuracy < 0.2
     assert by_name(said, with_gold)["ana"].accuracy > 0.9
     assert by_name(said, with_gold)["ben"].accuracy < 0.2
+
+
+def test_gold_that_no_vote_can_be_held_against_says_nothing_of_other_items() -> None:
+    """Gold says b of an item that nobody could judge, and "both bad" of one that was judged: neither is news of any vote."""
+    said = panel(ana=0.1, ben=0.1)
+    unjudged = [pair("cannot_judge", who, 0, gold={"better": 1, "grade": "better"}) for who in ("ana", "ben")]
+    bad = [pair("a better", who, 500, gold={"both_bad": True}) for who in ("ana", "ben")]
+    judged = [replace(one, gold=None) for one in bad]
+    assert side_skills(tally([*unjudged, *said])) == side_skills(tally(said))
+    assert side_skills(tally([*said, *bad])) == side_skills(tally([*said, *judged]))
 
 
 def test_who_shares_no_item_with_anybody_has_no_skill() -> None:
@@ -140,10 +155,73 @@ def test_discrimination_is_low_for_the_careless_and_negative_for_the_contrary() 
                 order[1], order[2] = order[2], order[1]
             said.append(rank(" ".join(order), who, item))
     named = by_name(said, discriminations(tally(said)))
-    assert min(named[who] for who in ("ana", "ben", "cleo")) > 2
-    assert abs(named["careless"]) < 0.5
-    assert named["contrary"] < -1
+    assert min(named[who].value for who in ("ana", "ben", "cleo")) > 2
+    assert abs(named["careless"].value) < 0.5
+    assert named["careless"].low < 0.05 < named["careless"].value < named["careless"].high
+    assert named["contrary"].value < -1
+    assert named["contrary"].high < 0
     assert discriminations(tally([rank("a b", "ana", item) for item in (1, 2)])) == discriminations(tally([])) == {}
+
+
+def together(*links: str, items: int = 12) -> list[Said]:
+    """Pairs that two or more labelers, named by letters, have judged: as many items for each of `links`."""
+    rng = np.random.default_rng(4)
+    return [
+        pair(f"{rng.choice(['a', 'b'], p=[0.8, 0.2])} better", who, item * len(links) + k + 1)
+        for item in range(items)
+        for k, link in enumerate(links)
+        for who in link
+    ]
+
+
+@pytest.mark.parametrize(
+    ("links", "unknown"),
+    [
+        (("xy",), "xy"),
+        (("xy", "yz"), "xyz"),  # y with each of the two: one product of betas each
+        (("xy", "yz", "zx"), ""),
+        (("xyz",), ""),
+        (("wx", "xy", "yz", "zw"), "wxyz"),  # a ring of four has two sides
+        (("vw", "wx", "xy", "yz", "zv"), ""),  # one of five has not
+        (("xyz", "zw"), ""),  # z is known, and so w by z
+        (("xyz", "vw"), "vw"),
+    ],
+)
+def test_whose_discrimination_can_be_told(links: tuple[str, ...], unknown: str) -> None:
+    said = together(*links)
+    named = by_name(said, discriminations(tally(said)))
+    assert set(named) == set("".join(links))
+    for who, found in named.items():
+        assert (found.value is None) == (found.low is None) == (found.high is None) == (who in unknown)
+        assert ("which one errs" in found.note) == (who in unknown)
+        assert found.items == 12 * sum(who in link for link in links)
+
+
+def test_it_takes_some_comparisons_that_others_made_too() -> None:
+    """Two rejected completions are not compared, and what nobody else saw is no comparison with others."""
+    said = together("xyz", items=9)
+    alone = [pair("a better", "x", item) for item in range(1000, 1050)]
+    bad = [pair("both_bad", who, item) for item in range(2000, 2010) for who in "xyz"]
+    few = by_name(said, discriminations(tally([*said, *alone, *bad])))
+    assert {one.value for one in few.values()} == {None}
+    assert {one.items for one in few.values()} == {19}, "the bad ones are shared too, those of x alone are not"
+    assert all("others have compared 9 " in one.note and "takes 10" in one.note for one in few.values())
+    one_more = [pair("a better", who, 3000) for who in "xy"]
+    found = by_name(said, discriminations(tally([*said, *one_more])))
+    assert {who: one.value is None for who, one in found.items()} == {"x": False, "y": False, "z": True}
+    assert {who: one.items for who, one in found.items()} == {"x": 10, "y": 10, "z": 9}
+
+
+def test_an_interval_is_the_value_give_or_take_1_96_standard_deviations() -> None:
+    said = together("xyz", items=40)
+    of = tally(said)
+    people, who = np.unique(of.labeler, return_inverse=True)
+    data = compare(of.item, who, of.level, of.rejected, 3)
+    fitted = fit(data)
+    for k, sd in enumerate(discrimination_sd(data, fitted)):
+        found = discriminations(of)[int(people[k])]
+        beta = fitted.discrimination[k]
+        assert (found.value, found.low, found.high) == pytest.approx((beta, beta - 1.95996 * sd, beta + 1.95996 * sd), rel=1e-5)
 
 
 # --- flags -------------------------------------------------------------------------------------------------------------
@@ -247,7 +325,10 @@ def test_a_labelers_work_is_counted(store: Store) -> None:
     assert [(one.gold_right, one.gold.n) for one in (ana, ben, cleo)] == [(1, 1), (0, 1), (0, 0)]
     assert ana.gold.mean == pytest.approx(3 / 4)
     assert (ana.agrees, ben.agrees) == (0.5, 0.5), "gold is no part of it"
-    assert cleo.agrees == cleo.side == cleo.discrimination == Undefined(NO_OVERLAP)
+    assert cleo.agrees == cleo.side == Undefined(NO_OVERLAP)
+    assert cleo.discrimination == Estimate(None, None, None, 0, NO_OVERLAP)
+    assert (ana.discrimination.value, ana.discrimination.items) == (None, 3)
+    assert "which one errs" in ana.discrimination.note
     assert set(ana.flags) == {"attention", "too_fast", "same_position", "ties", "rejects", "cannot_judge"}
     assert set(cleo.flags) == {"attention"}
     with_ai = of_project(store, desk.project, ai=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accordant.feedback.answers import Said
-from accordant.feedback.tally import NONE, compared, counts, tally
+from accordant.feedback.tally import compared, counts, tally
 from accordant.feedback.votes import ranking, votes
 from accordant.stats.rankings import levels
 from sayings import likert, pair, rank, say, thumb, vet
@@ -81,7 +82,42 @@ def test_a_part_is_the_columns_of_that_part(said: list[Said], random: object) ->
     assert part.answers.tolist() == alone.answers.tolist()
     assert part.item.tolist() == alone.item.tolist()
     assert part.items == alone.items == len({one.item_id for one in alone.answers})
+    assert part.row.tolist() == alone.row.tolist()
+    assert part.vote.tolist() == alone.vote.tolist()
     assert [x.tolist() for x in compared(part)] == [x.tolist() for x in compared(alone)]
+
+
+@given(anything())
+def test_votes_are_those_of_the_answers_in_the_order_of_their_questions(said: list[Said]) -> None:
+    of = tally(said)
+    code = {"accept": 0, "edit": 1, "reject": 2}
+    for row, one in enumerate(said):
+        mine = of.row == row
+        found = dict(zip(of.question[mine].tolist(), of.vote[mine].tolist(), strict=True))
+        wanted = votes(one)
+        names = {"rank": list(wanted), "likert": list(of.attributes)}.get(one.task, list(wanted))
+        assert found == {names.index(name): code.get(str(vote), vote) for name, vote in wanted.items()}
+    assert (np.diff(of.row) >= 0).all()
+
+
+@given(anything(), st.randoms())
+def test_flipped_is_what_was_shown_the_other_way_round(said: list[Said], random: object) -> None:
+    shown = [replace(one, display=tuple(random.sample(one.display, len(one.display)))) for one in said]  # type: ignore[attr-defined]
+    of = tally(shown)
+    for row, one in enumerate(shown):
+        ids = [completion.id for completion in one.completions]
+        pairs = list(combinations(ids, 2)) if one.task in ("rank", "pair") else []
+        for question, flipped in zip(of.question[of.row == row].tolist(), of.flipped[of.row == row].tolist(), strict=True):
+            assert flipped == (bool(pairs) and one.display.index(pairs[question][0]) > one.display.index(pairs[question][1]))
+
+
+def test_a_wide_item_makes_no_other_answer_wide() -> None:
+    """Ten rankings of two completions have ten votes, and one of ten completions has 45."""
+    of = tally([*(rank("a b", item=item) for item in range(1, 11)), rank("a b c d e f g h i j", item=11)])
+    assert len(of.row) == len(of.vote) == 10 + 45
+    table, item = counts(of.asked, of.question, of.vote, 3)
+    assert table.shape == (55, 3)
+    assert item.tolist() == [*range(10), *[10] * 45]
 
 
 def test_places_are_where_a_completion_was_shown() -> None:
@@ -92,14 +128,13 @@ def test_places_are_where_a_completion_was_shown() -> None:
 @given(anything())
 def test_counts_are_how_many_gave_each_vote(said: list[Said]) -> None:
     of = tally(said)
-    table = counts(of, of.vote, 6)
-    wanted = Counter(
-        (int(of.item[row]), question, int(vote)) for row in range(len(said)) for question, vote in enumerate(of.vote[row])
-    )
-    for (item, question, vote), n in wanted.items():
-        if vote != NONE:
-            assert table[item, question, vote] == n
-    assert table.sum() == sum(n for (_, _, vote), n in wanted.items() if vote != NONE)
+    table, item = counts(of.asked, of.question, of.vote, 6)
+    first = {number: int(np.searchsorted(item, number)) for number in range(of.items)}
+    wanted = Counter(zip(of.item[of.row].tolist(), of.question.tolist(), of.vote.tolist(), strict=True))
+    for (number, question, vote), n in wanted.items():
+        assert item[first[number] + question] == number
+        assert table[first[number] + question, vote] == n
+    assert table.sum() == sum(wanted.values())
 
 
 def test_what_counts_is_in_time_and_no_gold() -> None:

@@ -76,8 +76,9 @@ def test_the_covariance_is_the_inverse_hessian_by_differences():
         [sum(s * t * negative(found.mode + s * unit[i] + t * unit[j], ties, beta, nu, 1.0) for s in (1, -1) for t in (1, -1))
          / (4 * h * h) for j in range(4)] for i in range(4)
     ]  # fmt: skip
-    np.testing.assert_allclose(found.covariance[0], np.linalg.inv(hessian), atol=1e-5)
-    confidence = found.confidence([2, 0], 0)
+    np.testing.assert_allclose(found.covariance.reshape(4, 4), np.linalg.inv(hessian), atol=1e-5)
+    np.testing.assert_allclose(found.variance, np.diag(np.linalg.inv(hessian)), atol=1e-5)
+    confidence = found.confidence([2, 0])
     spread = np.array([1, 0, -1, 0])
     z = (found.mode[0] - found.mode[2]) / np.sqrt(spread @ np.linalg.inv(hessian) @ spread)
     assert confidence[1, 0] == pytest.approx(NormalDist().cdf(z), abs=1e-4)
@@ -88,20 +89,23 @@ def test_scores_exist_where_the_likelihood_has_no_maximum():
     found = posterior(compare([(0, 1, 1, 0)] * 50, 2), [3.0], [-1.0])
     assert 0 < found.mode[0] == pytest.approx(-found.mode[1])
     assert np.isfinite(found.mode).all()
+    steep = posterior(compare([(0, 1, 1, 0), (0, 1, 0, 0)], 2), [2000.0], [0.0])  # no overflow
+    assert 0 < steep.mode[0] < 1
     nobody = posterior(compare([], 2), [1.0], [0.0])
     assert nobody.mode.tolist() == [0, 0]
-    assert nobody.confidence([0, 1], 0).tolist() == [[0.5, 0.5], [0.5, 0.5]]
+    assert nobody.confidence([0, 1]).tolist() == [[0.5, 0.5], [0.5, 0.5]]
 
 
 def test_items_do_not_touch_each_other():
-    """Two items of different size at once are the same two alone, padding included."""
+    """Two items of different size at once are the same two alone."""
     one, two = [(0, 1, 1, 0), (1, 0, 0, 0)], [(0, 1, -1, 0), (1, 2, 0, 0), (0, 2, 1, 0)]
     both = one + [(a + 2, b + 2, y, r) for a, b, y, r in two]
     joint = posterior(compare(both, 5, item=[0, 0, 1, 1, 1]), [1.3], [0.2])
     first, second = posterior(compare(one, 2), [1.3], [0.2]), posterior(compare(two, 3), [1.3], [0.2])
     np.testing.assert_allclose(joint.mode, [*first.mode, *second.mode], atol=1e-9)
-    np.testing.assert_allclose(joint.confidence([2, 3, 4], 1), second.confidence([0, 1, 2], 0), atol=1e-9)
-    assert joint.confidence([0, 1], 0)[0, 1] == pytest.approx(first.confidence([0, 1], 0)[0, 1])
+    np.testing.assert_allclose(joint.confidence([2, 3, 4]), second.confidence([0, 1, 2]), atol=1e-9)
+    assert joint.confidence([0, 1])[0, 1] == pytest.approx(first.confidence([0, 1])[0, 1])
+    assert joint.covariance.shape == (4 + 9,), "none is as wide as the widest"
 
 
 def test_a_weight_of_two_is_a_comparison_made_twice():

@@ -8,7 +8,7 @@ from scipy.stats import kendalltau
 
 from accordant.stats.agreement import kendall_w
 from accordant.stats.intervals import Undefined, estimate_mean
-from accordant.stats.kendall import concordance, mean_tau_b, tau_b
+from accordant.stats.kendall import concordance, concordances, mean_tau_b, mean_tau_bs, tau_b
 from accordant.stats.rankings import levels
 from accordant.types import Ranking
 
@@ -67,6 +67,21 @@ def test_one_labeler_and_one_answer_are_undefined(statistic):
     for wrong in ([1, 2], [[1, np.nan], [1, 2]]):
         with pytest.raises(ValueError, match="finite table"):
             statistic(wrong)
+
+
+@given(st.lists(orders, min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_items_of_several_sizes_together_are_each_alone(items, rng):
+    """Whatever the order of the rows."""
+    rows = [(i, row) for i, table in enumerate(items) for row in table]
+    rng.shuffle(rows)
+    scores = np.full((len(rows), max(len(row) for _, row in rows)), np.nan)
+    for at, (_, row) in enumerate(rows):
+        scores[at, : len(row)] = row
+    of = np.array([i for i, _ in rows])
+    for together, alone in ((concordances, concordance), (mean_tau_bs, mean_tau_b)):
+        for found, table in zip(together(scores, of), items, strict=True):
+            wanted = alone(table)
+            assert found == (wanted if isinstance(wanted, Undefined) else pytest.approx(wanted, abs=1e-12))
 
 
 def test_concordance_is_kendall_w_where_that_exists():

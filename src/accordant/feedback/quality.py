@@ -21,7 +21,7 @@ from accordant.feedback.payload import SCALE
 from accordant.feedback.schema import TASKS, answer, assignment, item, labeler
 from accordant.feedback.skill import SideSkill, discriminations, flags, side_skills
 from accordant.feedback.store import Store
-from accordant.feedback.tally import NONE, Tally, compared, counts
+from accordant.feedback.tally import Tally, compared, counts
 from accordant.feedback.votes import BOTH_BAD, right, signed_grade
 from accordant.stats.agreement import FLEISS, NO_OVERLAP, ONE_VALUE, RAW
 from accordant.stats.dawid_skene import SIDES
@@ -91,7 +91,7 @@ class LabelerQuality:
     gold: GoldAccuracy  # its n is the number of gold items answered, attention checks apart
     attention: Checked  # attention checks
     side: SideSkill | Undefined  # skill, weight and bias by what was seen on which side
-    discrimination: Value  # `stats.weighted_consensus.Reliability`
+    discrimination: Estimate  # `stats.weighted_consensus.Reliability`; `items` are those shared with another labeler
     agrees: Value  # share of votes equal to another labeler's on the same item, gold left aside
     flags: Mapping[str, Flag]  # attention, too_fast, same_position, ties, rejects, cannot_judge; see which are raised
 
@@ -155,7 +155,7 @@ def labelers(store: Store, project_id: int, everything: Tally, *, ai: bool = Fal
             who.id, who.name, who.kind, int(mine.sum()), who.skips, float(np.median(seconds[mine])) if mine.any() else None,
             gold.right, gold_accuracy(gold.right, gold.n), attention,
             sides if isinstance(sides, Undefined) else sides.get(who.id, Undefined(NO_OVERLAP)),
-            discrimination.get(who.id, Undefined(NO_OVERLAP)), agrees.get(who.id, Undefined(NO_OVERLAP)),
+            discrimination.get(who.id, Estimate(None, None, None, 0, NO_OVERLAP)), agrees.get(who.id, Undefined(NO_OVERLAP)),
             {**flagged.get(who.id, {}), "attention": inattentive[who.id]},
         ))  # fmt: skip
     return tuple(found)
@@ -223,16 +223,17 @@ def _rank(mine: Tally, resamples: int) -> list[Agreement]:
         name: estimate_mean(of(orders.level, orders.item) if orders.items else [Undefined(NO_OVERLAP)], n=resamples)
         for name, of in (("w", concordances), ("tau_b", mean_tau_bs))
     }
-    return [_agreement(mine, _estimates(counts(mine, mine.vote, len(SIDES)), _NOMINAL, resamples) | whole)]
+    return [_agreement(mine, _estimates(*_counts(mine, len(SIDES)), _NOMINAL, resamples) | whole)]
 
 
 def _pair(mine: Tally, resamples: int) -> list[Agreement]:
-    sides = counts(mine, mine.vote[:, :1], BOTH_BAD + 1)
+    by_side = _estimates(*_counts(mine, BOTH_BAD + 1), _NOMINAL, resamples)
     signed = [signed_grade(one) for one in mine.answers]
-    grade = np.array([NONE if one is None else one + len(GRADES) for one in signed])[:, None]
-    by_grade = {"alpha_ordinal": alpha_sums("ordinal")}
-    grades = counts(mine, grade, 2 * len(GRADES) + 1)
-    return [_agreement(mine, _estimates(sides, _NOMINAL, resamples) | _estimates(grades, by_grade, resamples))]
+    grade = np.array([one + len(GRADES) for one in signed if one is not None], dtype=np.int64)
+    item = mine.item[[one is not None for one in signed]]
+    graded = counts(item, np.zeros_like(item), grade, 2 * len(GRADES) + 1)
+    by_grade = _estimates(*graded, {"alpha_ordinal": alpha_sums("ordinal")}, resamples)
+    return [_agreement(mine, by_side | by_grade)]
 
 
 def _likert(mine: Tally, resamples: int) -> list[Agreement]:
@@ -240,15 +241,20 @@ def _likert(mine: Tally, resamples: int) -> list[Agreement]:
     scale = np.arange(SCALE.stop)
     statistics = {"raw": RAW, "alpha_ordinal": alpha_sums("ordinal"), "alpha_interval": alpha_sums("interval", scale)}
     for k, name in enumerate(mine.attributes):
-        table = counts(mine, mine.vote[:, k : k + 1], len(scale))
-        rated = mine.only(mine.vote[:, k] != NONE)
-        found.append(_agreement(rated, _estimates(table, statistics, resamples), "likert", name))
+        here = mine.question == k
+        item = mine.asked[here]
+        rated = mine.only(np.bincount(mine.row[here], minlength=len(mine.answers)) > 0)
+        table = counts(item, np.zeros_like(item), mine.vote[here], len(scale))
+        found.append(_agreement(rated, _estimates(*table, statistics, resamples), "likert", name))
     return found
 
 
 def _one_question(mine: Tally, resamples: int) -> list[Agreement]:
-    table = counts(mine, mine.vote[:, :1], int(mine.vote[:, 0].max()) + 1)
-    return [_agreement(mine, _estimates(table, _NOMINAL, resamples))]
+    return [_agreement(mine, _estimates(*_counts(mine, int(mine.vote.max()) + 1), _NOMINAL, resamples))]
+
+
+def _counts(mine: Tally, values: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return counts(mine.asked, mine.question, mine.vote, values)
 
 
 _NOMINAL = {"raw": RAW, "fleiss": FLEISS, "alpha_nominal": alpha_sums("nominal")}
@@ -266,16 +272,20 @@ def _agreement(mine: Tally, estimates: Mapping[str, Estimate], task: str = "", a
     return Agreement(task or str(mine.task[0]), attribute, mine.items, people, len(mine.answers), estimates)
 
 
-def _estimates(table: NDArray[np.int64], statistics: Mapping[str, Sums], resamples: int) -> dict[str, Estimate]:
-    """Each statistic of counts (items, questions, values) with its interval, by resampling items with something to compare."""
-    raters = table.sum(axis=2).max(axis=1, initial=0)
-    if not (raters >= 2).any():
+def _estimates(
+    table: NDArray[np.int64], item: NDArray[np.int64], statistics: Mapping[str, Sums], resamples: int
+) -> dict[str, Estimate]:
+    """Each statistic of `tally.counts` with its interval, by resampling items with something to compare."""
+    raters = np.zeros(int(item.max(initial=-1)) + 1, dtype=np.int64)
+    np.maximum.at(raters, item, table.sum(axis=1))
+    several = raters[raters >= 2]
+    if not len(several):
         return {name: Estimate(None, None, None, 0, NO_OVERLAP) for name in statistics}
-    table, raters = table[raters >= 2], raters[raters >= 2]
     found = {}
     for name, statistic in statistics.items():
         # Fleiss' kappa needs equally many ratings, and while people work some items have fewer: it takes the largest lot.
-        rows = table[raters == np.bincount(raters).argmax()] if name == "fleiss" else table
-        terms = statistic.terms(rows.reshape(-1, rows.shape[2])).reshape(*rows.shape[:2], -1).sum(axis=1)
+        kept = raters[item] == np.bincount(several).argmax() if name == "fleiss" else raters[item] >= 2
+        items, of = np.unique(item[kept], return_inverse=True)
+        terms = np.stack([np.bincount(of, column, len(items)) for column in statistic.terms(table[kept]).T], axis=1)
         found[name] = estimate_sums(statistic, terms, ONE_VALUE, n=resamples)
     return found

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import block_array, csr_array, triu
+from scipy.sparse.csgraph import connected_components
 
-from accordant.feedback.tally import NONE, Tally, tally
+from accordant.feedback.tally import NONE, Tally, starts, tally
 from accordant.feedback.votes import BOTH_BAD
-from accordant.stats.bradley_terry import fit
+from accordant.stats.bradley_terry import Comparisons, fit
 from accordant.stats.dawid_skene import SIDES, dawid_skene, side_bias, vote_weight
+from accordant.stats.discrimination import discrimination_sd
 from accordant.stats.flags import ALPHA, Flag, always, always_same_position, too_fast
-from accordant.stats.intervals import Undefined
+from accordant.stats.intervals import Estimate, Undefined
 from accordant.stats.weighted_consensus import compare
 
 CLASSES = len(SIDES)
+LEAST = 10
+"""Comparisons in common with others that it takes to show a discrimination: of the 2 ± 2 of the prior five leave ± 1.5 to 2."""
+TWO_SIDES = (
+    "of two labelers who differ nobody can say which one errs: it takes a third who has ordered items together with both"
+)
 _TOLERANCE = 0.01  # nats over all votes: far below what moves a skill by a thousandth
 
 
@@ -39,16 +48,14 @@ def side_skills(of: Tally) -> dict[int, SideSkill] | Undefined:
     Absent are labelers who voted on nothing that another one did, or gold says. Undefined as `dawid_skene` is; "both bad" is no
     vote here.
     """
-    a, b = np.triu_indices(of.level.shape[1], 1)
-    vote = np.where(of.vote[:, : len(a)] == BOTH_BAD, NONE, of.vote[:, : len(a)])
-    vote[~np.isin(of.task, ("rank", "pair"))] = NONE
-    row, question = np.nonzero(vote != NONE)
-    if not len(row):
+    start = starts(of.asked, of.question, of.items)
+    votes = np.isin(of.task, ("rank", "pair"))[of.row] & (of.vote != BOTH_BAD)
+    if not votes.any():
         return Undefined("no pair has been compared yet")
-    flipped = of.place[row, a[question]] > of.place[row, b[question]]
-    seen = np.where(flipped, np.array(SIDES)[vote[row, question]], vote[row, question])
-    asked, item = np.unique(of.item[row] * len(a) + question, return_inverse=True)
-    known = _known(of, len(a)).ravel()[asked]
+    row, vote, flipped = of.row[votes], of.vote[votes], of.flipped[votes]
+    seen = np.where(flipped, np.array(SIDES)[vote], vote)
+    asked, item = np.unique((start[of.asked] + of.question)[votes], return_inverse=True)
+    known = _known(of, start)[asked]
     people, who = np.unique(of.labeler[row], return_inverse=True)
     found = dawid_skene(item, who, seen, CLASSES, flipped=flipped, known=known, tolerance=_TOLERANCE)
     if isinstance(found, Undefined):
@@ -62,28 +69,65 @@ def side_skills(of: Tally) -> dict[int, SideSkill] | Undefined:
     }
 
 
-def _known(of: Tally, questions: int) -> NDArray[np.int64]:
-    """(items, questions) what gold says of every two completions, NONE where it says nothing."""
+def _known(of: Tally, start: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What gold says to each question, numbered from the `starts` of the items; NONE where it says nothing."""
     _, first = np.unique(of.item, return_index=True)
-    gold = tally(replace(one, payload=one.gold or one.payload) for one in of.answers[first])
-    says = np.where(of.is_gold[first, None] & (gold.vote != BOTH_BAD), gold.vote, NONE)
-    return says[:, :questions]
+    tested = first[of.is_gold[first]]
+    gold = tally(replace(one, payload=one.gold or one.payload) for one in of.answers[tested])
+    item = of.item[tested[gold.row]]
+    question = start[item] + gold.question
+    says = (gold.vote != BOTH_BAD) & (question < start[item + 1])  # nobody voted on the others
+    known = np.full(start[-1], NONE)
+    known[question[says]] = gold.vote[says]
+    return known
 
 
-def discriminations(of: Tally) -> dict[int, float]:
-    """How far the others bear out each labeler's orders (`weighted_consensus`), pairs and rankings together.
+def discriminations(of: Tally) -> dict[int, Estimate]:
+    """How far the others bear out each labeler's orders (`weighted_consensus`), pairs and rankings together; 95 % intervals.
 
-    Absent are labelers who ordered nothing that another one did.
+    `items` of each are those that somebody else ordered too; labelers without any are absent. The interval is of
+    `stats.discrimination`, which says what it ignores. Undefined where only the prior speaks: with fewer than
+    `LEAST` comparisons of two completions that another labeler compared too; and of two labelers, or of two sides that have
+    nothing but items with the other side in common, for then any beta of the one fits some beta of the other.
     """
     orders = of.only(of.is_ranking)
-    if not orders.items:
-        return {}
-    shared = np.bincount(orders.item)[orders.item] > 1
     people, who = np.unique(orders.labeler, return_inverse=True)
-    if not shared.any():
+    together = np.bincount(orders.item)[orders.item] > 1
+    if not together.any():
         return {}
-    found = fit(compare(orders.item, who, orders.level, orders.rejected, len(people)))
-    return {int(people[k]): float(found.discrimination[k]) for k in np.unique(who[shared])}
+    data = compare(orders.item, who, orders.level, orders.rejected, len(people))
+    found = fit(data)
+    half = NormalDist().inv_cdf(0.975) * discrimination_sd(data, found)
+    items, (shared, told_apart) = np.bincount(who, together), _overlap(data)
+    values: dict[int, Estimate] = {}
+    for k in np.unique(who[together]).tolist():
+        beta, count = float(found.discrimination[k]), int(items[k])
+        if not told_apart[k]:
+            values[int(people[k])] = Estimate(None, None, None, count, TWO_SIDES)
+        elif shared[k] < LEAST:
+            values[int(people[k])] = Estimate(None, None, None, count, _too_few(int(shared[k])))
+        else:
+            values[int(people[k])] = Estimate(beta, float(beta - half[k]), float(beta + half[k]), count)
+    return values
+
+
+def _overlap(data: Comparisons) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Of each labeler (R,): how many comparisons another one made too, and whether the overlaps can tell who errs.
+
+    They can where labelers, linked by what two of them compared, make a ring of an odd number (three who have all compared
+    the same, at least): each link tells of a product of two betas, and around an odd ring products give the factors. A ring
+    is odd where one comes back to oneself on the other copy of a graph in which every link leads to the other copy.
+    """
+    asked, question, times = np.unique(data.first * len(data.item) + data.second, return_inverse=True, return_counts=True)
+    shared = np.bincount(data.labeler, times[question] > 1, data.labelers).astype(np.int64)
+    made = csr_array((np.ones(len(question)), (data.labeler, question)), shape=(data.labelers, len(asked)))
+    links = triu(made @ made.T, 1)
+    copy = connected_components(block_array([[None, links], [links, None]]), directed=False)[1]
+    return shared, copy[: data.labelers] == copy[data.labelers :]
+
+
+def _too_few(shared: int) -> str:
+    return f"too few to say: others have compared {shared} of the same pairs of completions, and it takes {LEAST}"
 
 
 def flags(of: Tally, seconds: NDArray[np.float64]) -> dict[int, dict[str, Flag]]:

@@ -1,7 +1,9 @@
 """All answers as columns: who said what to which question, so that counting thousands of them is a matter of milliseconds.
 
 What an answer says is as `votes` has it. The questions of an item are, of a ranking and a pair, every two completions; of a
-Likert task each attribute; of the others the one that there is. Left out: texts that labelers write, which are no votes.
+Likert task each attribute; of the others the one that there is. Votes are one after another and not a table of answers by
+questions, for an item of 26 completions has 325 questions, and would make every answer that wide. Left out: texts that labelers
+write, which are no votes.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ from accordant.stats.kendall import pairs_within
 
 NONE = -1
 """No vote."""
+_OF_VOTES = ("row", "question", "vote", "flipped")
 
 
 @dataclass(frozen=True)
 class Tally:
-    """A answers. K: the most completions of a ranking or pair; Q: the most questions of an item."""
+    """A answers with V votes. K: the most completions of a ranking or pair."""
 
     answers: NDArray[np.object_]  # (A,) of Said
     item: NDArray[np.int64]  # (A,) items numbered from 0, as they come
@@ -34,22 +37,32 @@ class Tally:
     is_attention: NDArray[np.bool_]  # (A,)
     is_human: NDArray[np.bool_]  # (A,)
     is_surplus: NDArray[np.bool_]  # (A,)
-    vote: NDArray[np.int64]  # (A, Q) NONE: no vote
     level: NDArray[np.float64]  # (A, K) of each completion, 0 the best, the rejected last; nan: none, or not judged
     rejected: NDArray[np.bool_]  # (A, K)
     place: NDArray[np.int64]  # (A, K) where each completion was shown
-    attributes: tuple[str, ...]  # of Likert tasks: the names of the first questions
+    row: NDArray[np.int64]  # (V,) the answer of each vote, ascending
+    question: NDArray[np.int64]  # (V,) of the item, from 0
+    vote: NDArray[np.int64]  # (V,)
+    flipped: NDArray[np.bool_]  # (V,) on two completions: whether the second was shown before the first
+    attributes: tuple[str, ...]  # of Likert tasks: the names of the questions
 
     def only(self, chosen: NDArray[np.bool_]) -> Tally:
         """These answers, their items numbered anew in the same order."""
         kept = {one.name: getattr(self, one.name) for one in fields(self)}
-        rows = {name: value[chosen] for name, value in kept.items() if name != "attributes"}
-        return Tally(**kept | rows | {"item": np.unique(rows["item"], return_inverse=True)[1]})
+        rows = {name: value[chosen] for name, value in kept.items() if name not in (*_OF_VOTES, "attributes")}
+        votes = {name: kept[name][chosen[self.row]] for name in _OF_VOTES}
+        votes["row"] = (np.cumsum(chosen) - 1)[votes["row"]]
+        return Tally(**kept | rows | votes | {"item": np.unique(rows["item"], return_inverse=True)[1]})
 
     @property
     def counts(self) -> NDArray[np.bool_]:
         """(A,) whether the answer counts for agreement: in time, and not to a gold item."""
         return ~self.is_gold & ~self.is_surplus
+
+    @property
+    def asked(self) -> NDArray[np.int64]:
+        """(V,) the item of each vote."""
+        return self.item[self.row]
 
     @property
     def items(self) -> int:
@@ -69,7 +82,7 @@ def tally(answers: Iterable[Said]) -> Tally:
     most = max((len(one.completions) for one in said if one.task in ("rank", "pair")), default=2)
     level, rejected = np.full((len(said), most), np.nan), np.zeros((len(said), most), dtype=bool)
     place = np.full((len(said), most), -1)
-    other = np.full((len(said), max(len(attributes), 1)), NONE)
+    others: list[tuple[int, int, int]] = []
     for i, one in enumerate(said):
         if one.task in ("rank", "pair"):
             count = len(one.completions)
@@ -77,22 +90,16 @@ def tally(answers: Iterable[Said]) -> Tally:
             place[i, :count] = [shown[completion.id] for completion in one.completions]
             level[i, :count], rejected[i, :count] = levels(one)
         else:
-            for question, given in _others(one, attributes):
-                other[i, question] = given
-    a, b = np.triu_indices(most, 1)
-    ahead = np.sign(level[:, b] - level[:, a])
-    pairwise = np.select([ahead > 0, ahead < 0, ahead == 0], [FIRST, SECOND, TIE], NONE)
+            others.extend((i, question, given) for question, given in _others(one, attributes))
     task = np.array([one.task for one in said], dtype=np.str_)
-    pairwise[(task == "pair") & rejected[:, 0], 0] = BOTH_BAD
-    width = max(pairwise.shape[1], other.shape[1])
-    vote = np.maximum(_wide(pairwise, width), _wide(other, width))
     return Tally(
         np.array(said, dtype=object),
         np.array([numbers[one.item_id] for one in said], dtype=np.int64),
         np.array([one.labeler_id for one in said], dtype=np.int64), task,
         np.array([one.gold is not None for one in said], dtype=bool),
         np.array([one.attention for one in said], dtype=bool), np.array([one.kind == "human" for one in said], dtype=bool),
-        np.array([one.surplus for one in said], dtype=bool), vote, level, rejected, place, tuple(attributes),
+        np.array([one.surplus for one in said], dtype=bool), level, rejected, place,
+        *_votes(level, place, (task == "pair") & rejected[:, 0], others), tuple(attributes),
     )  # fmt: skip
 
 
@@ -110,21 +117,46 @@ def levels(one: Said) -> tuple[list[float], list[bool]]:
     return [at[completion.id] for completion in one.completions], [completion.id in rejected for completion in one.completions]
 
 
-def counts(of: Tally, vote: NDArray[np.int64], values: int) -> NDArray[np.int64]:
-    """(items, Q, values): how many of an item's labelers gave each vote of `vote` (A, Q), from 0; NONE is not counted."""
-    items, questions = of.items, vote.shape[1]
-    cell = (of.item[:, None] * questions + np.arange(questions)) * values + vote
-    return np.bincount(cell[vote != NONE], minlength=items * questions * values).reshape(items, questions, values)
+def starts(item: NDArray[np.int64], question: NDArray[np.int64], items: int) -> NDArray[np.int64]:
+    """(items + 1,) the number of each item's first question where those with votes (V,) are numbered through."""
+    questions = np.zeros(items + 1, dtype=np.int64)
+    np.maximum.at(questions, item + 1, question + 1)
+    return np.cumsum(questions)
+
+
+def counts(
+    item: NDArray[np.int64], question: NDArray[np.int64], vote: NDArray[np.int64], values: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How often each vote, from 0, was given (questions, values), and the item of each question, ascending; of votes (V,)."""
+    start = starts(item, question, int(item.max(initial=-1)) + 1)
+    table = np.bincount((start[item] + question) * values + vote, minlength=int(start[-1]) * values)
+    return table.reshape(-1, values), np.repeat(np.arange(len(start) - 1), np.diff(start))
 
 
 def compared(of: Tally) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Every two answers to one item that can be compared: the row of each, and their share of equal votes."""
-    first, second = pairs_within(of.item)
-    mine, theirs = of.vote[first], of.vote[second]
-    both = (mine != NONE) & (theirs != NONE)
-    shared = both.sum(axis=1)
-    kept = shared > 0
-    return first[kept], second[kept], ((mine == theirs) & both).sum(axis=1)[kept] / shared[kept]
+    """Every two answers to one item that can be compared, by rows: the row of each, and their share of equal votes."""
+    mine, theirs = pairs_within(starts(of.asked, of.question, of.items)[of.asked] + of.question)
+    pair, which = np.unique(of.row[mine] * len(of.answers) + of.row[theirs], return_inverse=True)
+    equal = np.bincount(which, of.vote[mine] == of.vote[theirs], len(pair))
+    return pair // len(of.answers), pair % len(of.answers), equal / np.bincount(which, minlength=len(pair))
+
+
+def _votes(
+    level: NDArray[np.float64], place: NDArray[np.int64], both_bad: NDArray[np.bool_], others: list[tuple[int, int, int]]
+) -> tuple[NDArray[Any], ...]:
+    """Row, question, vote and whether it was flipped: of every two completions with a level, and of the others."""
+    answer, at = np.nonzero(~np.isnan(level))
+    first, second = pairs_within(answer)
+    ordered, seen = level[answer, at], place[answer, at]
+    row = answer[first]
+    vote = np.select([ordered[first] < ordered[second], ordered[first] > ordered[second]], [FIRST, SECOND], TIE)
+    vote[both_bad[row]] = BOTH_BAD
+    question = np.arange(len(row)) - np.searchsorted(row, row)
+    more = np.array(others, dtype=np.int64).reshape(-1, 3)
+    order = np.argsort(np.concatenate([row, more[:, 0]]), kind="stable")
+    flipped = seen[first] > seen[second], np.zeros(len(more), dtype=bool)
+    columns = (row, more[:, 0]), (question, more[:, 1]), (vote, more[:, 2]), flipped
+    return tuple(np.concatenate(parts)[order] for parts in columns)
 
 
 def _others(one: Said, attributes: Sequence[str]) -> Iterable[tuple[int, int]]:
@@ -135,7 +167,3 @@ def _others(one: Said, attributes: Sequence[str]) -> Iterable[tuple[int, int]]:
     if one.task == "thumb":
         return [(0, int(one.payload["up"]))]
     return [(0, VERDICTS.index(one.payload["verdict"]))] if one.task == "vet" else []
-
-
-def _wide(table: NDArray[np.int64], width: int) -> NDArray[np.int64]:
-    return np.pad(table, ((0, 0), (0, width - table.shape[1])), constant_values=NONE)

@@ -9,9 +9,9 @@ beta_r = 1 and nu_r = 0 is Bradley and Terry (1952); beta_r = 1 is Davidson (197
 tosses a coin, and a negative one says the contrary. Scores have a Gaussian prior, so that they exist for every set of
 comparisons, also where one object always wins.
 
-Left out: position effects, and an uncertainty of beta and nu themselves. The posterior of the scores is a Gaussian at its
-mode, so with two answers an item and few labelers the beta of a very careful labeler comes out too small (4 as 2.2 with four
-labelers); from four answers an item on it is within about a fifth.
+Left out: position effects, and that scores are less sure where beta and nu are unsure (`discrimination` says how unsure a
+beta is). The posterior of the scores is a Gaussian at its mode, so with two answers an item and few labelers the beta of a very
+careful labeler comes out too small (4 as 2.2 with four labelers); from four answers an item on it is within about a fifth.
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-_NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
-_NODE_WEIGHTS = _NODE_WEIGHTS / _NODE_WEIGHTS.sum()
+NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
+NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
+"""Gauss and Hermite's quadrature over a standard normal."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,19 @@ class Scores:
     """The posterior of the scores, as a Gaussian at its mode (Laplace)."""
 
     mode: NDArray[np.float64]  # (O,)
-    covariance: NDArray[np.float64]  # (N, K, K), K the largest item's objects; those of smaller items are padding
-    slot: NDArray[np.int64]  # (O,) the place of each object within its item
+    covariance: NDArray[np.float64]  # (B,) the (K, K) of each item, the smallest items first: none is padded to the largest
+    row: NDArray[np.int64]  # (O,) where the row of each object begins in it
+    slot: NDArray[np.int64]  # (O,) the place of each object within its item, and so within the rows of the others
 
-    def confidence(self, objects: ArrayLike, item: int) -> NDArray[np.float64]:
-        """(K, K) P(i is better than j) for the objects of one item, in their order: 1/2 on the diagonal."""
+    @property
+    def variance(self) -> NDArray[np.float64]:
+        """(O,) of each score."""
+        return self.covariance[self.row + self.slot]
+
+    def confidence(self, objects: ArrayLike) -> NDArray[np.float64]:
+        """(K, K) P(i is better than j) for objects of one item, in their order: 1/2 on the diagonal."""
         chosen = np.asarray(objects)
-        block = self.covariance[item][np.ix_(self.slot[chosen], self.slot[chosen])]
+        block = self.covariance[self.row[chosen][:, None] + self.slot[chosen]]
         variance = np.diag(block)[:, None] + np.diag(block) - 2 * block
         np.fill_diagonal(variance, 1.0)
         return ndtr((self.mode[chosen][:, None] - self.mode[chosen]) / np.sqrt(variance))
@@ -106,7 +113,7 @@ def posterior(
     """
     beta, tie = np.asarray(discrimination, dtype=np.float64), np.asarray(log_tie, dtype=np.float64)
     _check(data, beta, tie, score_sd)
-    return _posterior(_laid_out(data), beta, tie, score_sd, None if start is None else np.asarray(start, dtype=np.float64))
+    return _posterior(_laid_out(data), beta, tie, score_sd, None if start is None else np.array(start, dtype=np.float64))
 
 
 def fit(data: Comparisons, prior: Prior | None = None, *, tolerance: float = 1e-3, most_iterations: int = 200) -> Fit:
@@ -132,16 +139,16 @@ def fit(data: Comparisons, prior: Prior | None = None, *, tolerance: float = 1e-
         scores = _posterior(layout, beta, tie, prior.score_sd, start)
         start = scores.mode
         new_beta, new_tie = _labelers(layout, scores, beta, tie, prior)
-        new_beta = new_beta * _spread(scores, data.item) / prior.score_sd
+        new_beta = new_beta * _spread(scores) / prior.score_sd
         moved = max(np.abs(new_beta - beta).max(), np.abs(new_tie - tie).max())
         beta, tie = new_beta, new_tie
         iterations, converged = iterations + 1, bool(moved < tolerance)
     return Fit(_posterior(layout, beta, tie, prior.score_sd, start), beta, tie, iterations, converged)
 
 
-def _spread(scores: Scores, item: NDArray[np.int64]) -> float:
+def _spread(scores: Scores) -> float:
     """The standard deviation of all scores around 0, as the posterior has it."""
-    return float(np.sqrt(np.mean(scores.mode**2 + scores.covariance[item, scores.slot, scores.slot])))
+    return float(np.sqrt(np.mean(scores.mode**2 + scores.variance)))
 
 
 # --- E: scores --------------------------------------------------------------------------------------------------------
@@ -149,15 +156,14 @@ def _spread(scores: Scores, item: NDArray[np.int64]) -> float:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Comparisons with what every step of a fit needs of them. Scores are a table (N, K): object o is in cell[o]."""
+    """Comparisons with what every step of a fit needs of them. Matrices (K, K) of the items are flat, as in `Scores`."""
 
     data: Comparisons
-    slot: NDArray[np.int64]  # (O,) the place of each object within its item
-    cell: NDArray[np.int64]  # (O,) item * K + slot
+    row: NDArray[np.int64]  # (O,) as in `Scores`
+    slot: NDArray[np.int64]  # (O,)
     item: NDArray[np.int64]  # (M,) of each comparison
-    first: NDArray[np.int64]  # (M,) the cell of the first object
-    second: NDArray[np.int64]  # (M,)
-    shape: tuple[int, int]  # N, K
+    cell: NDArray[np.int64]  # (M,) of the first object's row and the second's column
+    sizes: tuple[tuple[NDArray[np.int64], slice], ...]  # of n items of one size K: objects (n, K), and where the matrices are
     by_labeler: tuple[NDArray[np.int64], ...]  # R rows of indices into the comparisons
 
 
@@ -166,30 +172,40 @@ class _Slope:
     """The log-posterior of the scores at a place."""
 
     height: NDArray[np.float64]  # (N,)
-    gradient: NDArray[np.float64]  # (N, K)
-    hessian: NDArray[np.float64]  # (N, K, K) negative
+    gradient: NDArray[np.float64]  # (O,)
+    hessian: NDArray[np.float64]  # (B,) negative
 
 
 def _laid_out(data: Comparisons) -> _Layout:
-    slot = _slots(data.item)
-    shape = int(data.item[-1]) + 1, int(slot.max()) + 1
-    cell = data.item * shape[1] + slot
+    count = np.bincount(data.item)
+    first = np.cumsum(count) - count
+    slot = np.arange(len(data.item)) - first[data.item]
+    row, sizes, used = np.empty_like(slot), [], 0
+    for size in np.unique(count).tolist():
+        objects = first[count == size][:, None] + np.arange(size)
+        row[objects] = used + size * np.arange(objects.size).reshape(objects.shape)
+        sizes.append((objects, slice(used, used + size * objects.size)))
+        used += size * objects.size
     order = np.argsort(data.labeler, kind="stable")
     mine = np.split(order, np.searchsorted(data.labeler[order], np.arange(1, data.labelers)))
-    return _Layout(data, slot, cell, data.item[data.first], cell[data.first], cell[data.second], shape, tuple(mine))
+    cell = row[data.first] + slot[data.second]
+    return _Layout(data, row, slot, data.item[data.first], cell, tuple(sizes), tuple(mine))
 
 
 def _posterior(
     layout: _Layout, beta: NDArray[np.float64], tie: NDArray[np.float64], sd: float, start: NDArray[np.float64] | None
 ) -> Scores:
-    score = np.zeros(layout.shape)
-    if start is not None:
-        score.ravel()[layout.cell] = start
+    score = np.zeros(len(layout.slot)) if start is None else start
     slope = _slope(layout, score, beta, tie, sd)
+    step, covariance = np.empty_like(score), np.empty_like(slope.hessian)
     for _ in range(200):
-        step = np.linalg.solve(slope.hessian, slope.gradient[:, :, None])[:, :, 0]
+        for objects, cells in layout.sizes:
+            hessian = slope.hessian[cells].reshape(*objects.shape, -1)
+            step[objects] = np.linalg.solve(hessian, slope.gradient[objects][:, :, None])[:, :, 0]
         if np.abs(step).max() < 1e-8 * (1 + np.abs(score).max()):
-            return Scores(score.ravel()[layout.cell], np.linalg.inv(slope.hessian), layout.slot)
+            for objects, cells in layout.sizes:
+                covariance[cells] = np.linalg.inv(slope.hessian[cells].reshape(*objects.shape, -1)).ravel()
+            return Scores(score, covariance, layout.row, layout.slot)
         score, slope = _climb(layout, score, slope, step, beta, tie, sd)
     raise ArithmeticError(f"no mode after 200 steps of Newton's method, with discriminations up to {np.abs(beta).max():g}")
 
@@ -197,12 +213,12 @@ def _posterior(
 def _slope(
     layout: _Layout, score: NDArray[np.float64], beta: NDArray[np.float64], tie: NDArray[np.float64], sd: float
 ) -> _Slope:
-    data, (items, width) = layout.data, layout.shape
+    data = layout.data
     likelihood, pull, stiffness = np.empty((3, len(data.outcome)))
     for some in _blocks(len(data.outcome)):
         who, outcome = data.labeler[some], data.outcome[some]
         steep, log_tie = beta[who], tie[who]
-        half = steep * (score.ravel()[layout.first[some]] - score.ravel()[layout.second[some]]) / 2
+        half = steep * (score[data.first[some]] - score[data.second[some]]) / 2
         size = np.abs(half)
         x, tied, total = _masses(size, log_tie)
         mean = np.copysign((1 - x * x) / (2 * total), half)
@@ -211,16 +227,16 @@ def _slope(
         pull[some] = steep * (outcome / 2 - mean)
         stiffness[some] = steep**2 * ((1 - tied / total) / 4 - mean**2)
     likelihood, pull, stiffness = data.weight * likelihood, data.weight * pull, data.weight * stiffness
-    height = np.bincount(layout.item, likelihood, items) - (score**2).sum(axis=1) / (2 * sd**2)
-    cells = items * width
-    gradient = np.bincount(layout.first, pull, cells) - np.bincount(layout.second, pull, cells)
-    across = np.bincount(layout.first * width + layout.second % width, stiffness, cells * width)
-    hessian = -across.reshape(items, width, width).astype(np.float64)  # of no rows: whole numbers
-    hessian += hessian.transpose(0, 2, 1).copy()
-    diagonal = np.arange(width)
-    both = np.bincount(layout.first, stiffness, cells) + np.bincount(layout.second, stiffness, cells)
-    hessian[:, diagonal, diagonal] = both.reshape(items, width) + 1 / sd**2
-    return _Slope(height, gradient.reshape(items, width) - score / sd**2, hessian)
+    objects = len(score)
+    height = np.bincount(layout.item, likelihood, data.item[-1] + 1) - np.bincount(data.item, score**2) / (2 * sd**2)
+    gradient = np.bincount(data.first, pull, objects) - np.bincount(data.second, pull, objects) - score / sd**2
+    hessian = -np.bincount(layout.cell, stiffness, layout.sizes[-1][1].stop).astype(np.float64)  # of no rows: whole numbers
+    for alike, cells in layout.sizes:
+        upper = hessian[cells].reshape(*alike.shape, -1)
+        upper += upper.transpose(0, 2, 1).copy()
+    both = np.bincount(data.first, stiffness, objects) + np.bincount(data.second, stiffness, objects)
+    hessian[layout.row + layout.slot] = both + 1 / sd**2
+    return _Slope(height, gradient, hessian)
 
 
 def _climb(
@@ -233,9 +249,9 @@ def _climb(
     sd: float,
 ) -> tuple[NDArray[np.float64], _Slope]:
     """A step that lowers no item's log-posterior: halved for the items where it would."""
-    length = np.ones(len(score))
+    length = np.ones(len(slope.height))
     while True:
-        place = score + length[:, None] * step
+        place = score + length[layout.data.item] * step
         there = _slope(layout, place, beta, tie, sd)
         lower = there.height < slope.height - 1e-9 * (1 + np.abs(slope.height))
         if not lower.any():
@@ -250,19 +266,22 @@ def _labelers(
     layout: _Layout, scores: Scores, beta: NDArray[np.float64], tie: NDArray[np.float64], prior: Prior
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Beta and log nu of each labeler."""
-    width = layout.shape[1]
-    v = scores.covariance.ravel()
-    own = v.reshape(-1, width * width)[:, :: width + 1].ravel()  # (N * K,) the variance of each score
-    across = v[layout.first * width + layout.second % width]
-    spread = np.sqrt(own[layout.first] + own[layout.second] - 2 * across)
-    gap = scores.mode[layout.data.first] - scores.mode[layout.data.second]
+    data = layout.data
+    gap, spread = gaps(data, scores)
     place = np.stack([beta, tie], axis=1)
     for r, mine in enumerate(layout.by_labeler):
         place[r] = _labeler(
-            gap[mine, None] + spread[mine, None] * _NODES, layout.data.outcome[mine, None],
-            layout.data.weight[mine, None] * _NODE_WEIGHTS, place[r], prior,
+            gap[mine, None] + spread[mine, None] * NODES, data.outcome[mine, None],
+            data.weight[mine, None] * NODE_WEIGHTS, place[r], prior,
         )  # fmt: skip
     return place[:, 0], place[:, 1]
+
+
+def gaps(data: Comparisons, scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The difference of the two scores of each comparison (M,), and its standard deviation."""
+    own, across = scores.variance, scores.covariance[scores.row[data.first] + scores.slot[data.second]]
+    gap = scores.mode[data.first] - scores.mode[data.second]
+    return gap, np.sqrt(own[data.first] + own[data.second] - 2 * across)
 
 
 def _labeler(
@@ -305,12 +324,6 @@ def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------
-
-
-def _slots(item: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The place of each object within its item."""
-    starts = np.searchsorted(item, np.arange(item[-1] + 1))
-    return np.arange(len(item)) - starts[item]
 
 
 def _check(data: Comparisons, beta: NDArray[np.float64], tie: NDArray[np.float64], sd: float) -> None:

@@ -40,6 +40,7 @@ class _Votes:
     labeler: NDArray[np.int64]  # (M,)
     vote: NDArray[np.int64]  # (M,) as displayed
     shown: NDArray[np.int64]  # (M, C): the class that class c is displayed as
+    cell: NDArray[np.int64]  # (C, M): where (labeler, shown as, vote) is in the confusion matrices, were the truth c
     shape: tuple[int, int, int]  # items, labelers, classes
 
 
@@ -138,7 +139,7 @@ def _maximise(
     share = smoothing + truth.sum(axis=0)
     confusion = np.tile(prior, (labelers, 1, 1))
     for c in range(classes):
-        np.add.at(confusion, (votes.labeler, votes.shown[:, c], votes.vote), truth[votes.item, c])
+        np.add.at(confusion.ravel(), votes.cell[c], truth[votes.item, c])
     total = confusion.sum(axis=2, keepdims=True)
     # Without a prior, a class that nobody was shown says nothing about the labeler.
     confusion = np.divide(confusion, total, out=np.full_like(confusion, 1 / classes), where=total > 0)
@@ -149,7 +150,7 @@ def _joint(votes: _Votes, log_share: NDArray[np.float64], log_confusion: NDArray
     """(N, C): log P(class, votes) of each item."""
     joint = np.tile(log_share, (votes.shape[0], 1))
     for c in range(votes.shape[2]):
-        np.add.at(joint[:, c], votes.item, log_confusion[votes.labeler, votes.shown[:, c], votes.vote])
+        np.add.at(joint[:, c], votes.item, log_confusion.ravel()[votes.cell[c]])
     return joint
 
 
@@ -211,7 +212,8 @@ def _checked(
     if gold.ndim != 1 or len(gold) < items or gold.dtype.kind != "i" or gold.min() < -1 or gold.max() >= classes:
         raise ValueError(f"known must hold a class below {classes} or -1 for each of the {items} items")
     shape = (len(gold), int(rows["labeler"].max()) + 1, classes)
-    return _Votes(rows["item"], rows["labeler"], rows["vote"], shown, shape), gold
+    cell = (rows["labeler"] * classes + shown.T) * classes + rows["vote"]
+    return _Votes(rows["item"], rows["labeler"], rows["vote"], shown, cell, shape), gold
 
 
 def _undefined(votes: _Votes, gold: NDArray[np.int64]) -> Undefined | None:

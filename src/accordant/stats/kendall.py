@@ -5,6 +5,8 @@ row). Over many items, give the value of each to `intervals.estimate_mean`. Left
 significance.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -46,8 +48,12 @@ def mean_tau_b(scores: ArrayLike) -> Value:
 
 def mean_tau_bs(scores: NDArray[np.float64], item: NDArray[np.int64]) -> list[Value]:
     """`mean_tau_b` of each of N items at once: `scores` (A, K), nan where an item has fewer objects; `item` (A,) from 0."""
+    return _by_size(_mean_tau_bs, scores, item)
+
+
+def _mean_tau_bs(scores: NDArray[np.float64], item: NDArray[np.int64]) -> list[Value]:
     a, b = np.triu_indices(scores.shape[1], 1)
-    sign = np.nan_to_num(np.sign(scores[:, a] - scores[:, b]))
+    sign = np.sign(scores[:, a] - scores[:, b])
     untied = np.count_nonzero(sign, axis=1)
     first, second = pairs_within(item)
     count = untied[first] * untied[second]
@@ -56,10 +62,8 @@ def mean_tau_bs(scores: NDArray[np.float64], item: NDArray[np.int64]) -> list[Va
     of = item[first[kept]]
     items = int(item.max()) + 1
     total, pairs = np.bincount(of, tau, items), np.bincount(of, minlength=items)
-    objects = np.zeros(items, dtype=np.int64)
-    objects[item] = np.count_nonzero(~np.isnan(scores), axis=1)
-    raters = np.bincount(item, minlength=items)
-    why = np.where(raters < 2, NO_OVERLAP, np.where(objects < 2, ONE_OBJECT, ALL_TIED)).tolist()
+    enough = ONE_OBJECT if scores.shape[1] < 2 else ALL_TIED
+    why = np.where(np.bincount(item, minlength=items) < 2, NO_OVERLAP, enough).tolist()
     return [t / n if n else Undefined(reason) for t, n, reason in zip(total.tolist(), pairs.tolist(), why, strict=True)]
 
 
@@ -71,23 +75,41 @@ def concordance(scores: ArrayLike) -> Value:
 
 def concordances(scores: NDArray[np.float64], item: NDArray[np.int64]) -> list[Value]:
     """`concordance` of each of N items at once, with arguments as of `mean_tau_bs`."""
-    real = ~np.isnan(scores)
-    alike = scores[:, :, None] == scores[:, None, :]
-    equal = alike.sum(axis=2)  # of an object, itself included; 0 where there is none
-    rank = np.where(real, (scores[:, None, :] < scores[:, :, None]).sum(axis=2) + (equal + 1) / 2, 0.0)
+    return _by_size(_concordances, scores, item)
+
+
+def _concordances(scores: NDArray[np.float64], item: NDArray[np.int64]) -> list[Value]:
+    objects = scores.shape[1]
+    equal = (scores[:, :, None] == scores[:, None, :]).sum(axis=2)  # of an object, itself included
+    rank = (scores[:, None, :] < scores[:, :, None]).sum(axis=2) + (equal + 1) / 2
     items = int(item.max()) + 1
     raters = np.bincount(item, minlength=items)
-    objects = np.zeros(items, dtype=np.int64)
-    objects[item] = real.sum(axis=1)
     totals = np.stack([np.bincount(item, column, items) for column in rank.T], axis=1)
-    # Ranks add up to the same number for every rater, so what is absent, with a total of 0, is the rest of the squares.
-    spread = (totals**2).sum(axis=1) - totals.sum(axis=1) ** 2 / np.maximum(objects, 1)
+    spread = (totals**2).sum(axis=1) - totals.sum(axis=1) ** 2 / max(objects, 1)
     ties = np.bincount(item, (equal**2).sum(axis=1), items) - raters * objects  # sum of t^3 - t
     room = raters**2 * (objects**3 - objects) - raters * ties
-    why = np.where(raters < 2, NO_OVERLAP, np.where(objects < 2, ONE_OBJECT, NO_ORDER)).tolist()
+    why = np.where(raters < 2, NO_OVERLAP, ONE_OBJECT if objects < 2 else NO_ORDER).tolist()
     defined = (raters >= 2) & (room > 0)
     w = 12.0 * spread / np.where(defined, room, 1.0)
     return [x if ok else Undefined(reason) for x, ok, reason in zip(w.tolist(), defined.tolist(), why, strict=True)]
+
+
+def _by_size(
+    statistics: Callable[[NDArray[np.float64], NDArray[np.int64]], list[Value]],
+    scores: NDArray[np.float64],
+    item: NDArray[np.int64],
+) -> list[Value]:
+    """Of the items with each number of objects apart: those of 2 are not as wide as one of 26."""
+    objects = np.zeros(int(item.max()) + 1, dtype=np.int64)
+    objects[item] = np.count_nonzero(~np.isnan(scores), axis=1)
+    found: list[Value] = [Undefined(NO_OVERLAP)] * len(objects)
+    for size in np.unique(objects).tolist():
+        of_size = np.flatnonzero(objects == size)
+        rows = objects[item] == size
+        values = statistics(scores[rows, :size], np.searchsorted(of_size, item[rows]))
+        for number, value in zip(of_size.tolist(), values, strict=True):
+            found[number] = value
+    return found
 
 
 def pairs_within(item: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from accordant.stats.bradley_terry import Comparisons, Fit, Prior, fit
 from accordant.stats.consensus import levels_of
+from accordant.stats.kendall import pairs_within
 from accordant.stats.rankings import CONSENSUS
 from accordant.types import Pair, Ranking
 
@@ -73,7 +74,7 @@ def weighted_consensus(items: Sequence[Sequence[Ranking]], *, sure: float = 0.6,
     results = []
     for i, item in enumerate(items):
         objects = np.arange(starts[i], starts[i + 1])
-        confidence = found.scores.confidence(objects, i)
+        confidence = found.scores.confidence(objects)
         score = found.scores.mode[objects]
         results.append(ItemConsensus(_ranking(item, score, confidence, _weights(item, names, found), sure), score, confidence))
     counts = Counter(ranking.labeler for item in items for ranking in item)
@@ -118,13 +119,16 @@ def compare(
     sizes = np.zeros(int(item.max()) + 1, dtype=np.int64)
     sizes[item] = (~np.isnan(level)).sum(axis=1)
     start = np.cumsum(sizes) - sizes
-    a, b = np.triu_indices(level.shape[1], 1)
-    ahead = np.sign(level[:, b] - level[:, a])
-    row, pair = np.nonzero(~np.isnan(ahead) & ~(rejected[:, a] & rejected[:, b]))
-    first, second = start[item[row]] + a[pair], start[item[row]] + b[pair]
-    outcome = ahead[row, pair].astype(np.int64)
+    # One after another and not as a table: a table would make every ranking as wide as the widest.
+    row, at = np.nonzero(~np.isnan(level))
+    place, out = level[row, at], rejected[row, at]
+    first, second = pairs_within(row)
+    told = ~(out[first] & out[second])
+    first, second = first[told], second[told]
+    outcome = np.sign(place[second] - place[first]).astype(np.int64)
+    thing = start[item[row]] + at
     owner = np.repeat(np.arange(len(sizes)), sizes)
-    return Comparisons(first, second, outcome, labeler[row], np.ones(len(row)), owner, labelers)
+    return Comparisons(thing[first], thing[second], outcome, labeler[row[first]], np.ones(len(first)), owner, labelers)
 
 
 def confident_pairs(item: ItemConsensus, min_confidence: float = 0.6) -> list[Pair]:

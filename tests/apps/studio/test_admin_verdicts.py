@@ -45,6 +45,10 @@ def test_agreement_labelers_groups_and_choices_are_on_the_page(studio: Studio, a
     assert "too fast" in rows["Cleo"]
     assert ">none<" in rows["Ben"]
     assert "9.0 s" in rows["Ben"]
+    found = re.search(r'"Discrimination".*?<span>(\S+) <small class="muted">(\S+) to (\S+)</small>', rows["Ben"])
+    assert found
+    value, low, high = map(float, found.groups())
+    assert low < value < high
     assert "within unstated" in shown
     assert "en and unstated" in shown
     assert "by priority" in shown
@@ -63,6 +67,7 @@ def test_what_cannot_be_computed_says_why(studio: Studio, ada: Client) -> None:
     shown = ada.get(f"{HERE}/quality").text
     assert "Undefined:" in shown, "unanimous answers have no kappa"
     assert "nan" not in shown
+    assert '<span title="no item has two ratings' in shown
 
 
 @pytest.mark.parametrize(
@@ -78,9 +83,11 @@ def test_what_cannot_be_computed_says_why(studio: Studio, ada: Client) -> None:
             "tentative conclusions: Krippendorff asks 0.667",
         ),
         ("alpha_ordinal", Estimate(0.3, 0.2, 0.4, 9), "0.30", "0.20 to 0.40", "below 0.667"),
-        ("alpha_interval", Estimate(-0.1, -0.2, 0.1, 9), "-0.10", "-0.20 to 0.10", "No better than chance"),
+        ("alpha_interval", Estimate(-0.1, -0.2, -0.001, 9), "-0.10", "-0.20 to 0.00", "No better than chance"),
+        ("alpha_ordinal", Estimate(0.01, -0.17, 0.22, 9), "0.01", "-0.17 to 0.22", "Cannot be told from chance"),
         ("w", Estimate(0.45, 0.2, 0.4, 9), "0.45", "0.20 to 0.40", "Fair accord"),
-        ("tau_b", Estimate(-0.5, -0.6, 0.4, 9), "-0.50", "-0.60 to 0.40", "Reversed accord"),
+        ("tau_b", Estimate(-0.5, -0.6, 0.4, 9), "-0.50", "-0.60 to 0.40", "Cannot be told from chance"),
+        ("tau_b", Estimate(-0.5, -0.6, -0.2, 9), "-0.50", "-0.60 to -0.20", "Reversed accord"),
         ("fleiss", Estimate(None, None, None, 9, "all say the same"), "undefined", "", "Undefined: all say the same."),
     ],
 )

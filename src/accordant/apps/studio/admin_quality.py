@@ -5,6 +5,7 @@ Each number comes with its interval and a sentence that says what it means, or w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,13 +87,12 @@ def measured(name: str, found: Estimate) -> Measured:
         return Measured(STATISTICS[name], None, None, None, least, "undefined", "", f"Undefined: {found.note}.")
     form = _percent if name == "raw" else _two
     shown = form(found.value)
-    if found.low is None or found.high is None:
-        interval, why = "", f" No interval: {found.note}."
-    else:
-        interval, why = f"{form(found.low)} to {form(found.high)}", ""
-    return Measured(
-        STATISTICS[name], found.value, found.low, found.high, least, shown, interval, f"{_MEANING[name](found.value)}{why}"
-    )
+    interval = _interval(found, form)
+    meaning = _MEANING[name](found.value)
+    if name in _FROM_CHANCE and found.low is not None and found.high is not None and found.low <= 0 <= found.high:
+        meaning = "Cannot be told from chance: its interval holds 0."
+    why = "" if interval else f" No interval: {found.note}."
+    return Measured(STATISTICS[name], found.value, found.low, found.high, least, shown, interval, f"{meaning}{why}")
 
 
 def _raw(value: float) -> str:
@@ -131,6 +131,7 @@ _MEANING = {
     "w": _together,
     "tau_b": _correlation,
 }
+_FROM_CHANCE = ("fleiss", "alpha_nominal", "alpha_ordinal", "alpha_interval", "tau_b")  # 0 is what chance gives
 
 
 def _agreement(one: Agreement) -> dict[str, Any]:
@@ -151,8 +152,9 @@ def _labeler(one: LabelerQuality) -> dict[str, Any]:
         "gold": f"{one.gold_right} of {one.gold.n}" if one.gold.n else "none",
         "accuracy": f"{_percent(one.gold.mean)} ({_percent(one.gold.low)} to {_percent(one.gold.high)})" if one.gold.n else "",
         "attention": f"{one.attention.right} of {one.attention.n}" if one.attention.n else "none", **side,
-        "discrimination": "" if isinstance(one.discrimination, Undefined) else _two(one.discrimination),
-        "undefined": one.discrimination.reason if isinstance(one.discrimination, Undefined) else "",
+        "discrimination": "" if one.discrimination.value is None else _two(one.discrimination.value),
+        "interval": _interval(one.discrimination, _two),
+        "undefined": one.discrimination.note if one.discrimination.value is None else "",
         "agrees": None if isinstance(one.agrees, Undefined) else one.agrees, "agrees_words": _or_why(one.agrees),
         "flags": [(FLAGS[name], flag.words) for name, flag in one.flags.items() if flag.raised],
     }  # fmt: skip
@@ -165,6 +167,10 @@ def _groups(said: Tally, stratum: str) -> list[dict[str, Any]]:
     ]
 
 
+def _interval(found: Estimate, form: Callable[[float], str]) -> str:
+    return "" if found.low is None or found.high is None else f"{form(found.low)} to {form(found.high)}"
+
+
 def _or_why(value: Value) -> str:
     return value.reason if isinstance(value, Undefined) else _percent(value)
 
@@ -174,4 +180,4 @@ def _percent(value: float) -> str:
 
 
 def _two(value: float) -> str:
-    return f"{value:.2f}"
+    return f"{round(value, 2) + 0.0:.2f}"  # never -0.00
