@@ -35,7 +35,7 @@ class Shift:
 
     def send(self, labeler: int) -> tuple[int, str]:
         """Revision and state of the answer, as `submit` says them."""
-        return submit(self.store, self.held[labeler].assignment_id, self.who[labeler], {"up": True}, str(uuid.uuid4()), 1)
+        return submit(self.store, self.held[labeler].assignment_id, self.who[labeler], {"up": True}, str(uuid.uuid4()), 1)[:2]
 
     def state(self) -> list[str]:
         with self.store.read() as connection:

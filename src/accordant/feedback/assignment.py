@@ -57,10 +57,11 @@ class Task:
 
 
 class Stored(NamedTuple):
-    """An answer that was stored. `state`: of its task, submitted, or surplus where somebody else has its place."""
+    """An answer that was stored, and its payload as it was. `state`: of its task, surplus where somebody else has its place."""
 
     revision: int
     state: str
+    payload: dict[str, Any]
 
 
 def next_task(store: Store, project_id: int, labeler_id: int) -> Task | None:
@@ -99,7 +100,7 @@ def submit(
         if row.sent is not None:
             if row.sent_to != assignment_id or row.sent_payload != kept:
                 raise UserError(f"the submission id {client_uuid} was used for another answer: reload the page")
-            return Stored(row.sent, row.state)
+            return Stored(row.sent, row.state, kept)
         state = _state_after(connection, row)
         connection.execute(_ANSWER, {
             "assignment_id": assignment_id, "revision": row.last + 1, "payload": kept, "ms_spent": max(0, int(ms_spent)),
@@ -115,7 +116,7 @@ def submit(
         )  # fmt: skip
         if state == "surplus" and assignment_id in fill(store, connection, row.item_id):
             state = "submitted"  # a place had come free since it became so
-        return Stored(row.last + 1, state)
+        return Stored(row.last + 1, state, kept)
 
 
 def skip(store: Store, assignment_id: int, labeler_id: int, reason: str) -> None:

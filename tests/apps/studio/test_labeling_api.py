@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import threading
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,25 @@ def test_every_kind_of_task_is_answered_in_places_and_stored_by_id(studio: Studi
     again = client.get(f"/api/tasks/{task['assignment']}").json()
     assert (again["answer"], again["said"], again["state"], again["revision"]) == (complete(task), said, "answered", 1)
     assert again["submission"] != task["submission"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "said"),
+    [
+        ("rank", {"groups": [[0], [1], [3, 2]]}, "A > B > C = D"),
+        ("rank", {"cannot_judge": "in Finnish", "rejected": "x"}, "cannot judge: in Finnish"),
+        ("pair", {"better": 0, "grade": "better", "cannot_judge": None}, "A better"),
+        ("pair", {"tie": True, "both_bad": False, "cannot_judge": "", "comment": ""}, "A = B"),
+        ("vet", {"verdict": "accept", "row": {"a": 1}, "reason": 3}, "accepted"),
+    ],
+)
+def test_what_may_be_left_out_is_left_out(studio: Studio, kind: str, payload: dict[str, object], said: str) -> None:
+    """An answer with fewer fields than the page sends, or with empty ones, is said as it is stored."""
+    number = project(studio.store, kind)
+    client = studio.client("Ben")
+    response = send(client, given_task(client, number), payload)
+    assert (response.status_code, response.json().get("said")) == (200, said)
+    assert html.escape(said) in client.get(f"/projects/{number}/mine").text
 
 
 def test_two_posts_at_once_with_one_id_are_one_answer(studio: Studio) -> None:

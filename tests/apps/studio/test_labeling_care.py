@@ -46,10 +46,10 @@ def test_a_draft_is_there_again_after_a_reload_and_after_leaving_at_once(studio:
 def test_a_change_is_kept_on_the_server_until_it_is_sent_and_is_no_answer_before(studio: Studio, page: Page) -> None:
     number = project(studio.store, "thumb", "demonstration")
     task = begin(studio, page, number)
-    keys(page, "ArrowUp", "Enter")
+    keys(page, "1", "Enter")
     expect(page.locator("#toast")).to_contain_text("Saved: thumb up")
     page.goto(f"{studio.url}/tasks/{task}")
-    keys(page, "ArrowDown")
+    keys(page, "2")
     expect(page.locator("#kept")).to_have_text("Draft saved.")
     expect(page.locator("#state")).to_contain_text("You said: thumb up.")
     page.evaluate("sessionStorage.clear()")  # as in another window
@@ -88,7 +88,7 @@ def test_without_a_connection_nothing_is_lost_and_it_is_sent_once(studio: Studio
             route.continue_()
 
     page.route("**/answer", swallow)
-    keys(page, "ArrowUp", "Enter")
+    keys(page, "1", "Enter")
     expect(page.get_by_role("heading", name="No task for you right now")).to_be_visible()
     assert len(lost) == 2
     assert lost[0] == lost[1]
@@ -155,7 +155,7 @@ def test_a_lease_that_ran_out_and_a_break_are_said(studio: Studio, page: Page, c
     page.clock.run_for(31 * 60_000)
     expect(page.locator("#state")).to_contain_text("Your time for this task has run out")
     assert page.locator("#spent").inner_text().startswith("2:"), "time without a key or a movement does not count"
-    keys(page, "ArrowDown", "Enter")
+    keys(page, "2", "Enter")
     page.wait_for_url(f"**/projects/{number}/next")
     expect(page.locator("#toast")).to_contain_text("Kept, but set aside, since its place had gone to somebody else: thumb down")
     with studio.store.read() as connection:
@@ -172,13 +172,13 @@ def test_a_warning_comes_before_the_text(studio: Studio, page: Page) -> None:
     task = begin(studio, page, number)
     assert page.locator("#shown").evaluate("node => getComputedStyle(node).filter") != "none"
     assert page.locator("#shown").evaluate("node => node.inert")
-    keys(page, "ArrowUp", "Enter")
+    keys(page, "1", "Enter")
     assert count(studio) == 0, "what was not seen is not judged"
     assert serious(page) == []
     keys(page, "v")
     assert page.locator("#shown").evaluate("node => getComputedStyle(node).filter") == "none"
     expect(page.locator("#submit")).to_be_disabled()
-    keys(page, "ArrowUp")
+    keys(page, "1")
     expect(page.locator("#kept")).to_have_text("Draft saved.")
     page.reload()
     expect(page.locator("#submit")).to_be_hidden()

@@ -40,7 +40,7 @@ def test_rank_by_keyboard_only_and_revise(studio: Studio, page: Page) -> None:
     expect(live).to_have_text("A, B, C and D have no rank yet.")
     assert count(studio) == 0, "an untouched order cannot be sent"
     keys(page, "=")
-    expect(live).to_have_text("Nothing is placed yet")
+    expect(live).to_have_text("Nothing was placed before that it could tie with")
     keys(page, "2")
     expect(live).to_have_text("A: rank 2. Next: B")
     keys(page, "1", "=")
@@ -68,6 +68,25 @@ def test_rank_by_keyboard_only_and_revise(studio: Studio, page: Page) -> None:
     expect(page.locator("#toast")).to_have_text("Changed: B = C > A > D Change it")
     assert said(studio, task) == {"groups": [[1, 2], [0], [3]], "rejected": []}
     assert count(studio) == 2, "what was said before is kept"
+
+
+def test_a_tie_is_with_the_answer_placed_last_after_undo_and_reload_too(studio: Studio, page: Page) -> None:
+    number = project(studio.store, "rank")
+    task = begin(studio, page, number)
+    lists = page.locator(".answer select")
+    keys(page, "3", "1", "u", "=")
+    assert [lists.nth(k).input_value() for k in range(4)] == ["3", "3", "", ""]
+    keys(page, "2")
+    expect(page.locator("#kept")).to_have_text("Draft saved.")
+    page.evaluate("sessionStorage.clear()")
+    page.reload()
+    keys(page, "=")
+    expect(page.locator("#announce")).to_have_text("D: rank 2")
+    keys(page, "Delete", "=")  # the one placed last has no place any more
+    expect(page.locator("#announce")).to_have_text("Nothing was placed before that it could tie with")
+    keys(page, "f", "Enter")
+    expect(page.locator("#toast")).to_contain_text("Saved: C > A = B, F: D")
+    assert said(studio, task) == {"groups": [[2], [0, 1]], "rejected": [3]}
 
 
 def test_rank_by_mouse_only(studio: Studio, page: Page) -> None:
@@ -135,11 +154,11 @@ TYPED = {
     "pair": (["ArrowLeft", "ArrowLeft", "7", "Enter"], {"better": 1, "grade": "slightly"}, "B slightly better"),
     # The mark goes on by itself; moved down, it passes over relevance, and comes back to it at the end.
     "likert": (
-        ["4", "ArrowDown", "0", "3", "1", "2", "5", "4", "Enter"],
+        ["4", "j", "0", "3", "1", "2", "5", "4", "Enter"],
         {"scores": dict(zip(ATTRIBUTES, (4, 4, None, 3, 1, 2, 5), strict=True))},
         "quality 4",
     ),
-    "thumb": (["ArrowDown", "ArrowUp", "Enter"], {"up": True}, "thumb up"),
+    "thumb": (["2", "+", "Enter"], {"up": True}, "thumb up"),
     "demonstration": (["S", "h", "Enter", "s", "Control+Enter"], {"text": "Sh\ns"}, "Sh s"),
     "red_team": (["n", "?", "Control+Enter"], {"text": "n?"}, "n?"),
     "vet": (["e", "a", "Enter"], {"verdict": "accept"}, "accepted"),
@@ -255,7 +274,7 @@ def test_the_way_around_by_keys(studio: Studio, page: Page) -> None:
     done = []
     for _ in range(2):
         done.append(following(studio, page, number))
-        keys(page, "ArrowUp", "Enter")
+        keys(page, "1", "Enter")
         expect(page.locator("#toast")).to_contain_text("Saved")
     assert first not in done
     last = int(page.url.rsplit("/", 1)[1])
@@ -266,7 +285,7 @@ def test_the_way_around_by_keys(studio: Studio, page: Page) -> None:
     page.get_by_text("Keys", exact=True).click()
     page.get_by_label("Use single keys").uncheck()
     page.reload()
-    keys(page, "ArrowUp")
+    keys(page, "1")
     expect(page.locator("#submit")).to_be_disabled()
     page.get_by_label("Good").click()
     keys(page, "Control+Enter")

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from accordant.apps.strict_json import strict_json
+from accordant.apps.studio import blind
 from accordant.apps.studio.admin_fields import payload, shown, text, typed
 from accordant.apps.studio.admin_items import answer_form
 from accordant.apps.studio.body import Id
@@ -39,7 +40,7 @@ def rule(request: Request, person: Admin, project_id: Id, item_id: Id, form: For
     store = request.app.state.store
     thing = inspection.one_item(store, project_id, item_id)
     try:
-        said = payload(form, thing.task, _order(thing), thing.attributes)
+        said = blind.with_row(payload(form, thing.task, _order(thing), thing.attributes), thing.row)
         adjudication.rule(store, item_id, person.id, said, text(form, "reason"))
     except UserError as error:
         return _page(request, project_id, 400, item_id, wrong=str(error), given=typed(form))
@@ -84,7 +85,7 @@ def _widget(thing: Item, texts: list[str], given: dict[str, str]) -> dict[str, A
     """What `static/label/form.js` makes its form of: no ids, answers are places in the order of the page."""
     return {
         "task": thing.task, "texts": texts, "attributes": list(thing.attributes), "scale": [SCALE.start, SCALE.stop - 1],
-        "grades": list(GRADES), "row": thing.row, "answer": _again(given.get("payload", "")),
+        "grades": list(GRADES), "fields": blind.fields(thing.row), "answer": _again(given.get("payload", "")),
     }  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -24,6 +26,8 @@ from accordant.feedback.store import Store
 from accordant.types import UserError
 
 _log = logging.getLogger("accordant.studio")
+_PASSING = (429, 503)
+_RETRY_S = 5  # after which a store that is locked may be free
 
 
 def make_app(store: Store, settings: Settings | None = None) -> FastAPI:
@@ -47,6 +51,8 @@ def make_app(store: Store, settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(UserError, _said_wrong)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(StarletteHTTPException, _refused)
+    app.add_exception_handler(OperationalError, _unavailable)
+    app.add_exception_handler(NoConnection, _unavailable)
     app.add_exception_handler(Exception, _broken)
     return app
 
@@ -65,7 +71,8 @@ def _answer(request: Request, status: int, message: str, headers: dict[str, str]
     if request.url.path.startswith("/api/"):
         response = JSONResponse({"error": message}, status)
     else:
-        response = page(request, "error.html", status, code=status, message=message)
+        again = status in _PASSING and request.method == "GET"
+        response = page(request, "error.html", status, code=status, message=message, again=again)
     response.headers.update(headers or {})
     return response
 
@@ -90,10 +97,21 @@ def _refused(request: Request, error: Exception) -> Response:
     return _answer(request, error.status_code, known.get(error.detail, str(error.detail)), dict(error.headers or {}))
 
 
+def _unavailable(request: Request, error: Exception) -> Response:
+    """The store is locked, full, or out of reach. What was sent is not stored; sent again later, it will be."""
+    number = secrets.token_hex(4)
+    why = error.orig if isinstance(error, OperationalError) else error  # without the statement's values, which are people's
+    _log.error("error %s at %s %s: the store is not available: %s", number, request.method, request.url.path, why)
+    sessions.go_without(request)
+    words = f"the studio's store is busy, or its disk is full; if that does not pass, tell the admin the number {number}"
+    return _answer(request, 503, words, {"retry-after": str(_RETRY_S)})
+
+
 def _broken(request: Request, error: Exception) -> Response:
     """Our fault: the person gets a number, the log gets the rest."""
     number = secrets.token_hex(4)
     _log.error("error %s at %s %s", number, request.method, request.url.path, exc_info=error)
+    sessions.go_without(request)
     words = f"something went wrong here, and it is not your fault; tell the admin the number {number}"
     # This answer is given outside of `Guard`, which an unexpected error has left already.
     return _answer(request, 500, words, {**HEADERS, "cache-control": "no-store"})

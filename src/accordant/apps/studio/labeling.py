@@ -94,10 +94,9 @@ def answer(request: Request, person: Who, number: Id, sent: Json) -> Response:
     about = progress.task_head(store, number, person.id)
     spent = whole(sent.get("ms_spent", 0), "ms_spent", DAY_MS)
     payload = blind.to_ids(sent.get("payload"), about.display)
-    if about.task == "vet" and isinstance(payload, dict) and "row" in payload:
-        payload["row"] = blind.unrounded(about.row, payload["row"])
+    payload = blind.with_row(payload, about.row)
     stored = assignment.submit(store, number, person.id, payload, _uuid(sent.get("submission")), spent)
-    said, surplus = words(about.task, payload, about.display), stored.state == "surplus"
+    said, surplus = words(about.task, stored.payload, about.display), stored.state == "surplus"
     return JSONResponse({"revision": stored.revision, "said": said, "surplus": surplus, "next": _next(about)})
 
 

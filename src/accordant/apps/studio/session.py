@@ -99,6 +99,12 @@ def of(request: Request) -> Session:
     return found
 
 
+def go_without(request: Request) -> None:
+    """Where the session has not been read, as the store cannot be, answer without it; the cookie stays what it is."""
+    if getattr(request.state, "session", None) is None:
+        request.state.session = Session("")
+
+
 async def signed_in(request: Request) -> Person:
     """The person who asks. No thread is needed for it: `app._paced` has read the session.
 

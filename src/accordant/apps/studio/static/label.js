@@ -1,10 +1,10 @@
 // The labeling page: one task, from what is on the page to the answer on the server.
 
-import { el } from "./label/dom.js";
+import { el, text } from "./label/dom.js";
 import { answerForm } from "./label/form.js";
 import { keeper } from "./label/keep.js";
 import { remember, show as showSaved } from "./label/saved.js";
-import { explain, postSurely } from "./label/send.js";
+import { explain, mayPass, postSurely } from "./label/send.js";
 import { clock, lease, stopwatch } from "./label/time.js";
 
 const $ = (id) => document.getElementById(id);
@@ -97,6 +97,7 @@ function keptOrNot({ status, data }) {
     held.renew(data.lease_ms);
     if (data.saved && data.lease_ms === 0 && !task.revision) say("late");
   } else if (status === 0) $("kept").textContent = "No connection: your work is kept in this window, and saved when it is back.";
+  else if (mayPass({ status })) $("kept").textContent = "The server is busy: your work is kept in this window, and saved when it can be.";
   else if (!busy) explain($("trouble"), { status, data }, here);
 }
 
@@ -119,8 +120,9 @@ async function deliver(path, body, done) {
   busy = true;
   refresh();
   $("trouble").hidden = true;
-  const answer = await postSurely(path, body, (seconds) => {
-    $("trouble").replaceChildren(`No connection: nothing is lost. Trying again in ${seconds} seconds.`);
+  const answer = await postSurely(path, body, (seconds, { status, data }) => {
+    const why = status === 0 ? "No connection: nothing is lost." : `Nothing is lost, but ${data.error ?? "the server is busy"}.`;
+    $("trouble").replaceChildren(`${why} Trying again in ${seconds} seconds.`);
     $("trouble").hidden = false;
   });
   if (answer.status === 200) {
@@ -244,6 +246,7 @@ $("rested").addEventListener("click", () => {
 });
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 
+for (const one of document.querySelectorAll(".given .text")) one.replaceWith(text(one.textContent));
 legend();
 const kept = keep.found();
 const begun = kept?.payload ?? task.draft ?? task.answer;

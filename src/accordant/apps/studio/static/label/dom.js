@@ -19,8 +19,13 @@ export function listed(words) {
   return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
 
-/** A text as it was written: line breaks stay, and it runs in its own direction. */
-export const text = (content) => el("div", { class: "text", dir: "auto" }, content);
+const FENCED = /^([ \t]*```[^`\n]*$(?:\n(?![ \t]*```)[^\n]*)*(?:\n[ \t]*```[^\n]*)?\n?)/m;
+
+/** A text as it was written: line breaks stay, and it runs in its own direction. From ``` to ``` it is code, in letters of one width. */
+export function text(content) {
+  const parts = content.split(FENCED).map((part, k) => (k % 2 ? el("code", { dir: "ltr" }, part) : part));
+  return el("div", { class: "text", dir: "auto" }, ...parts);
+}
 
 /** A labelled radio button; `chosen` is called when it is chosen. */
 export function radio(name, value, words, chosen, attributes = {}) {

@@ -1,12 +1,32 @@
 // Dragging with mouse, pen or finger: pointer events, a copy that follows the pointer, and the slot below it.
 
 const FAR = 6; // pixels before a press becomes a drag
+const EDGE = 36; // pixels from the upper and the lower end of what scrolls
 
-/** Let `handle` be dragged onto elements with `data-rank`. `dropped(rank)` gets what the slot carries; a plain press is `pressed()`. */
-export function draggable(handle, { dropped, pressed }) {
+/**
+ * Let `handle` be dragged onto elements with `data-rank`. `dropped(rank)` gets what the slot carries; a plain press is `pressed()`.
+ * `within`: holds the slots, and scrolls while the pointer is at one of its ends.
+ */
+export function draggable(handle, { dropped, pressed, within }) {
   let start = null;
+  let at = null; // where the pointer is
   let ghost = null;
   let over = null;
+
+  function look() {
+    mark(document.elementFromPoint(at.x, at.y)?.closest("[data-rank]") ?? null);
+  }
+
+  /** With each frame of a drag: further, the nearer the pointer is to the end. */
+  function scroll() {
+    if (!ghost) return;
+    const box = within.getBoundingClientRect();
+    const up = at.y < box.top ? 0 : Math.max(0, box.top + EDGE - at.y);
+    const down = Math.min(EDGE, Math.max(0, at.y - box.bottom + EDGE));
+    within.scrollBy(0, (down - up) / 4);
+    if (down !== up) look();
+    requestAnimationFrame(scroll);
+  }
 
   function mark(slot) {
     over?.classList.remove("over");
@@ -38,9 +58,11 @@ export function draggable(handle, { dropped, pressed }) {
       ghost.setAttribute("aria-hidden", "true");
       document.body.append(ghost);
       handle.classList.add("dragged");
+      requestAnimationFrame(scroll);
     }
-    ghost.style.transform = `translate(${event.clientX}px, ${event.clientY}px) translate(-50%, -50%)`;
-    mark(document.elementFromPoint(event.clientX, event.clientY)?.closest("[data-rank]") ?? null);
+    at = { x: event.clientX, y: event.clientY };
+    ghost.style.transform = `translate(${at.x}px, ${at.y}px) translate(-50%, -50%)`;
+    look();
   });
   handle.addEventListener("pointerup", () => {
     if (!start) return;

@@ -1,6 +1,9 @@
-// Rate one answer on the project's scales; a scale may not apply.
+// Rate one answer on the project's scales; a scale may not apply. Up and down move the mark from within the scales only, and scroll
+// elsewhere: who reads on must not end up on another scale.
 
 import { el, listed, radio, text } from "./dom.js";
+
+const LISTED = 160; // characters of the list of what is missing; above that they are counted, for the scales need the room
 
 export function make({ root, board, task, changed }) {
   const [low, high] = task.scale;
@@ -27,19 +30,26 @@ export function make({ root, board, task, changed }) {
     show();
   }
 
+  /** Scroll the board to a scale, and the page not at all. */
+  function reveal(row) {
+    const [whole, own] = [board, row].map((one) => one.getBoundingClientRect());
+    board.scrollTop += Math.min(0, own.top - whole.top) + Math.max(0, own.bottom - whole.bottom);
+  }
+
   function rate(row, value, onwards) {
     const name = task.attributes[row];
     scores.set(name, value);
     const order = rows.map((_, step) => (row + 1 + step) % rows.length);
     const next = onwards ? order.find((one) => !scores.has(task.attributes[one])) : undefined;
     current = next ?? row;
-    show();
     changed(`${name}: ${value ?? "does not apply"}${next === undefined ? "" : `. Next: ${task.attributes[next]}`}`);
+    show(); // last, as what is said to be missing may leave more or less room for the scales
   }
 
   function show() {
     rows.forEach(({ row, radios }, k) => {
       row.classList.toggle("current", k === current);
+      if (k === current) reveal(row);
       const name = task.attributes[k];
       radios.forEach((one, v) => {
         one.input.checked = scores.has(name) && scores.get(name) === values[v];
@@ -48,13 +58,14 @@ export function make({ root, board, task, changed }) {
   }
 
   function key(event) {
-    const step = { ArrowUp: -1, k: -1, ArrowDown: 1, j: 1 }[event.key];
+    const isInside = board.contains(document.activeElement);
+    const step = { k: -1, j: 1, ...(isInside ? { ArrowUp: -1, ArrowDown: 1 } : {}) }[event.key];
     const digit = /^[0-9]$/.test(event.key) ? Number(event.key) : null;
     if (digit === 0) rate(current, null, true);
     else if (digit !== null && digit >= low && digit <= high) rate(current, digit, true);
     else if (step) {
       mark((current + step + rows.length) % rows.length);
-      if (document.activeElement?.name?.startsWith("scale-")) rows[current].radios[0].input.focus();
+      if (isInside) rows[current].radios[0].input.focus();
     } else return false;
     return true;
   }
@@ -66,7 +77,8 @@ export function make({ root, board, task, changed }) {
     draft: payload,
     missing() {
       const open = task.attributes.filter((name) => !scores.has(name));
-      if (open.length) return `Not rated yet: ${listed(open)}.`;
+      const names = `Not rated yet: ${listed(open)}.`;
+      if (open.length) return names.length > LISTED ? `${open.length} of ${rows.length} scales are not rated yet.` : names;
       return [...scores.values()].every((value) => value === null) ? "Nothing applies: rate one, or skip the task." : "";
     },
     restore(saved) {
@@ -78,6 +90,6 @@ export function make({ root, board, task, changed }) {
     },
     focus: () => {},
     key,
-    keys: [[[`${low}-${high}`], "score of the marked scale; then the next one is marked"], [["0"], "does not apply"], [["↑", "↓"], "mark another scale"]],
+    keys: [[[`${low}-${high}`], "score of the marked scale; then the next one is marked"], [["0"], "does not apply"], [["j", "k"], "mark the next scale, or the one before"]],
   };
 }

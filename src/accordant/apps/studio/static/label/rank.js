@@ -15,7 +15,7 @@ export function make({ root, board, task, changed, announce }) {
   const values = [...places.map((place) => place + 1), "F"];
   let ranks = places.map(() => null);
   let current = 0;
-  let last = null; // the rank that was given last, for "="
+  let last = null; // the answer that was placed last, for "="
 
   const cards = places.map(card);
   const slots = ["", ...values].map(slot);
@@ -38,7 +38,7 @@ export function make({ root, board, task, changed, announce }) {
 
   function handle(place) {
     const made = el("span", { class: "chip", "aria-hidden": "true", title: "Drag to a rank" }, letter(place));
-    draggable(made, { dropped: (rank) => put(place, read(rank), true), pressed: () => focus(place) });
+    draggable(made, { dropped: (rank) => put(place, read(rank), true), pressed: () => focus(place), within: board });
     return made;
   }
 
@@ -66,7 +66,7 @@ export function make({ root, board, task, changed, announce }) {
   /** Give an answer a rank; `onwards`: then go to the next one that has none. */
   function put(place, rank, onwards) {
     ranks[place] = rank;
-    last = rank ?? last;
+    if (rank !== null) last = place;
     current = place;
     const order = places.map((step) => (place + 1 + step) % places.length);
     const next = onwards ? order.find((one) => ranks[one] === null) : undefined;
@@ -96,8 +96,8 @@ export function make({ root, board, task, changed, announce }) {
     const digit = /^[0-9]$/.test(event.key) ? Number(event.key) || 10 : null;
     if (digit !== null && digit <= places.length) put(current, digit, true);
     else if (event.key === "f") put(current, "F", true);
-    else if (event.key === "=" && last === null) announce("Nothing is placed yet");
-    else if (event.key === "=") put(current, last, true);
+    else if (event.key === "=" && (ranks[last] ?? null) === null) announce("Nothing was placed before that it could tie with");
+    else if (event.key === "=") put(current, ranks[last], true);
     else if (event.key === "Backspace" || event.key === "Delete") put(current, null, false);
     else if (step) focus((current + step + places.length) % places.length);
     else if (/^[A-Z]$/.test(event.key) && event.key.charCodeAt(0) - 65 < places.length) focus(event.key.charCodeAt(0) - 65);
@@ -105,7 +105,7 @@ export function make({ root, board, task, changed, announce }) {
     return true;
   }
 
-  function draft() {
+  function said() {
     const groups = values.filter((value) => value !== "F").map((rank) => places.filter((place) => ranks[place] === rank));
     while (groups.length && groups.at(-1).length === 0) groups.pop();
     return { groups, rejected: places.filter((place) => ranks[place] === "F") };
@@ -113,8 +113,8 @@ export function make({ root, board, task, changed, announce }) {
 
   show();
   return {
-    draft,
-    payload: () => ({ ...draft(), groups: draft().groups.filter((group) => group.length > 0) }),
+    draft: () => ({ ...said(), last }),
+    payload: () => ({ ...said(), groups: said().groups.filter((group) => group.length > 0) }),
     missing() {
       const open = places.filter((place) => ranks[place] === null).map(letter);
       if (open.length > FEW) return `${open.length} of ${places.length} answers have no rank yet.`;
@@ -125,6 +125,7 @@ export function make({ root, board, task, changed, announce }) {
         const group = (saved.groups ?? []).findIndex((one) => one.includes(place));
         return (saved.rejected ?? []).includes(place) ? "F" : group < 0 ? null : group + 1;
       });
+      last = places.includes(saved.last) ? saved.last : null;
       const open = ranks.indexOf(null);
       current = open < 0 ? current : open;
       show();

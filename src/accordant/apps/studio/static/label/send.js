@@ -7,6 +7,9 @@ const LONGEST_WAIT = 15000;
 const KEEPALIVE = 60000; // bytes: browsers send at most 64 KiB for a page that goes away
 const LATER = [429, 502, 503, 504]; // worth another try as it is
 
+/** Whether something got no answer, or one that may be another in a while. */
+export const mayPass = ({ status }) => status === 0 || LATER.includes(status);
+
 const token = () => document.querySelector('meta[name="csrf"]').content;
 
 /** POST JSON, also from a page that is being left. Resolves to {status, data}; status 0: nothing came back. */
@@ -24,12 +27,12 @@ export async function post(path, body) {
   }
 }
 
-/** POST until the server has it or refuses it; `waiting(seconds)` is told before each new try. */
+/** POST until the server has it or refuses it; `waiting(seconds, answer)` is told before each new try. */
 export async function postSurely(path, body, waiting) {
   for (let wait = FIRST_WAIT; ; wait = Math.min(LONGEST_WAIT, wait * 2)) {
     const answer = await post(path, body);
-    if (answer.status !== 0 && !LATER.includes(answer.status)) return answer;
-    waiting(wait / 1000);
+    if (!mayPass(answer)) return answer;
+    waiting(wait / 1000, answer);
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, wait);
       addEventListener("online", () => {

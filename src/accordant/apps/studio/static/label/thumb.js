@@ -1,12 +1,12 @@
-// Up or down.
+// Good or bad. The arrows are left to scrolling: who reads on must not judge by it.
 
 import { el, radio, text } from "./dom.js";
 
 export function make({ root, board, task, changed }) {
   let up = null;
-  const choices = [[true, "Good", "↑"], [false, "Bad", "↓"]];
-  const radios = choices.map(([value, words, arrow]) =>
-    radio("thumb", value, [el("kbd", { "aria-hidden": "true" }, arrow), ` ${words}`], () => choose(value)));
+  const choices = [[true, "Good", "1"], [false, "Bad", "2"]];
+  const radios = choices.map(([value, words, shortcut]) =>
+    radio("thumb", value, [el("kbd", { "aria-hidden": "true" }, shortcut), ` ${words}`], () => choose(value)));
   root.append(el("section", { class: "card answer", "aria-label": "The answer" }, text(task.texts[0])));
   board.append(el("fieldset", { class: "scale two" }, el("legend", { class: "unseen" }, "Is this a good answer?"), ...radios.map((one) => one.label)));
 
@@ -33,10 +33,10 @@ export function make({ root, board, task, changed }) {
     },
     focus: () => {},
     key(event) {
-      const value = { ArrowUp: true, "+": true, ArrowDown: false, "-": false }[event.key];
+      const value = { 1: true, "+": true, 2: false, "-": false }[event.key];
       if (value !== undefined) choose(value);
       return value !== undefined;
     },
-    keys: [[["↑", "+"], "good"], [["↓", "-"], "bad"]],
+    keys: [[["1", "+"], "good"], [["2", "-"], "bad"]],
   };
 }

@@ -1,31 +1,29 @@
 // Check an imported row: accept it as it is, accept it with changes, or reject it with a reason.
 //
-// A field that is text is edited as text; any other as JSON. What was changed is accepted "with my changes" only.
+// A field that is text is edited as text; any other as JSON, whose numbers are never read here, since that would round them: what
+// is sent is the text of each field that was changed. What was changed is accepted "with my changes" only.
 
 import { el, radio } from "./dom.js";
 
 export function make({ root, board, task, changed, typed }) {
-  const names = Object.keys(task.row);
-  const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
   let verdict = null;
 
-  const fields = names.map((name, k) => {
-    const value = shown(task.row[name]);
-    const rows = Math.min(12, Math.max(1, value.split("\n").length + Math.floor(value.length / 90)));
-    const area = el("textarea", { dir: "auto", rows, "aria-describedby": `field-${k}` });
-    area.value = value;
+  const fields = task.fields.map(({ name, text, json, said }, k) => {
+    const rows = Math.min(12, Math.max(1, text.split("\n").length + Math.floor(text.length / 90)));
+    const area = el("textarea", { dir: "auto", rows, class: json && "code", spellcheck: json && "false", "aria-describedby": `field-${k}` });
+    area.value = text;
     const fault = el("p", { class: "hint", id: `field-${k}` });
     area.addEventListener("input", () => {
       show();
       typed();
     });
     root.append(el("div", { class: "card stack" }, el("label", {}, name, area), fault));
-    return { name, area, fault };
+    return { name, json, said, area, fault, first: area.value }; // which is not the text where its line ends are not "\n"
   });
 
   const back = el("button", { type: "button", class: "quiet" }, "Take my changes back");
   back.addEventListener("click", () => {
-    for (const { name, area } of fields) area.value = shown(task.row[name]);
+    for (const one of fields) one.area.value = one.first;
     show();
     changed("The row is as it came");
   });
@@ -36,18 +34,18 @@ export function make({ root, board, task, changed, typed }) {
     radio("verdict", value, [el("kbd", { "aria-hidden": "true" }, shortcut), ` ${words}`], () => choose(value)));
   board.append(el("fieldset", { class: "scale three" }, el("legend", { class: "unseen" }, "What becomes of this row?"), ...radios.map((one) => one.label)), reason, back);
 
-  /** The field's value, or undefined where it should be JSON and is not. */
-  function read({ name, area }) {
-    if (typeof task.row[name] === "string") return area.value;
+  function isFaulty({ json, area }) {
+    if (!json) return false;
     try {
-      return JSON.parse(area.value);
+      JSON.parse(area.value);
+      return false;
     } catch {
-      return undefined;
+      return true;
     }
   }
 
-  const isChanged = () => fields.some((one) => one.area.value !== shown(task.row[one.name]));
-  const faulty = () => fields.filter((one) => read(one) === undefined).map((one) => one.name);
+  const edited = () => fields.filter((one) => one.area.value !== one.first);
+  const texts = (some) => Object.fromEntries(some.map((one) => [one.name, one.area.value]));
 
   function choose(value) {
     verdict = value;
@@ -57,37 +55,34 @@ export function make({ root, board, task, changed, typed }) {
   }
 
   function show() {
-    const edited = isChanged();
-    if (verdict === "accept" && edited) verdict = "edit";
-    if (verdict === "edit" && !edited) verdict = "accept";
+    const isEdited = edited().length > 0;
+    if (verdict === "accept" && isEdited) verdict = "edit";
+    if (verdict === "edit" && !isEdited) verdict = "accept";
     radios.forEach((one, k) => {
       const name = choices[k][0];
       one.input.checked = name === verdict;
-      one.input.disabled = (name === "accept" && edited) || (name === "edit" && !edited);
+      one.input.disabled = (name === "accept" && isEdited) || (name === "edit" && !isEdited);
     });
     reason.hidden = verdict !== "reject";
-    back.hidden = !edited;
-    for (const one of fields) one.fault.textContent = read(one) === undefined ? "This field is JSON, and this is none." : "";
+    back.hidden = !isEdited;
+    for (const one of fields) one.fault.textContent = isFaulty(one) ? "This field is JSON, and this is none." : "";
   }
 
-  const row = () => Object.fromEntries(fields.map((one) => [one.name, read(one)]));
   show();
   return {
     payload() {
-      if (verdict === "edit") return { verdict, row: row() };
+      if (verdict === "edit") return { verdict, typed: texts(edited()) };
       return verdict === "reject" ? { verdict, reason: reason.value } : { verdict };
     },
-    draft: () => ({ verdict, reason: reason.value, typed: Object.fromEntries(fields.map((one) => [one.name, one.area.value])) }),
+    draft: () => ({ verdict, reason: reason.value, typed: texts(fields) }),
     missing() {
+      const faulty = fields.filter(isFaulty).map((one) => one.name);
       if (verdict === null) return "Accept the row or reject it.";
-      if (verdict === "edit" && faulty().length) return `Not JSON: ${faulty().join(", ")}.`;
+      if (verdict === "edit" && faulty.length) return `Not JSON: ${faulty.join(", ")}.`;
       return verdict === "reject" && !reason.value.trim() ? "Say why it is rejected." : "";
     },
     restore(saved) {
-      for (const one of fields) {
-        const given = saved.typed?.[one.name] ?? (saved.row && one.name in saved.row ? shown(saved.row[one.name]) : undefined);
-        one.area.value = given ?? shown(task.row[one.name]);
-      }
+      for (const one of fields) one.area.value = saved.typed?.[one.name] ?? (saved.row && one.said) ?? one.first;
       reason.value = saved.reason ?? "";
       verdict = saved.verdict ?? null;
       show();
