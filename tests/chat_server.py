@@ -19,6 +19,7 @@ class Raw:
     body: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False  # the connection breaks in the middle
+    drip: float = 0.0  # seconds between two pieces, of a hundred that the whole answer comes in
 
 
 @dataclass
@@ -39,6 +40,7 @@ def said(text: str | None, finish: str | None = "stop") -> Raw:
 def chat_server(answer: Callable[[Any], Raw]) -> Iterator[ChatServer]:
     """Serve until the block ends; `answer` gets each request's body."""
     lock = threading.Lock()
+    ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -49,6 +51,9 @@ def chat_server(answer: Callable[[Any], Raw]) -> Iterator[ChatServer]:
                 server.requests.append((dict(self.headers), body))
                 raw = answer(body) if self.path == "/v1/chat/completions" else Raw(404, '{"detail": "Not Found"}')
             data = raw.body.encode()
+            if raw.drip:
+                self._drip(data, raw)
+                return
             self.send_response(raw.status)
             self.send_header("Content-Length", str(len(data) + 10 * raw.cut))
             for name, value in raw.headers.items():
@@ -58,6 +63,14 @@ def chat_server(answer: Callable[[Any], Raw]) -> Iterator[ChatServer]:
                 self.wfile.write(data)
             if raw.cut:
                 self.close_connection = True
+
+        def _drip(self, data: bytes, raw: Raw) -> None:
+            whole = f"HTTP/1.1 {raw.status} Slow\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data
+            size = -(-len(whole) // 100)
+            with suppress(BrokenPipeError, ConnectionResetError):
+                for start in range(0, len(whole), size):
+                    self.wfile.write(whole[start : start + size])
+                    ended.wait(raw.drip)
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -70,6 +83,7 @@ def chat_server(answer: Callable[[Any], Raw]) -> Iterator[ChatServer]:
     try:
         yield server
     finally:
+        ended.set()
         http.shutdown()
         thread.join()
         http.server_close()

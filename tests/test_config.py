@@ -46,7 +46,11 @@ class Outer(Config):
 
 # --- YAML -------------------------------------------------------------------------------------------------------------
 
-names = st.none() | st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=8)
+names = (
+    st.none()
+    | st.sampled_from(["500", "1e-4", "-.5", "08", "1_0", ".inf", "1:30"])
+    | st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=8)
+)
 positive = st.floats(min_value=1e-12, max_value=1e12)
 
 
@@ -93,10 +97,19 @@ def test_a_configuration_is_frozen() -> None:
         ("a.b=", None), ("a.b=true", True), ("a.b=[1e-4, x]", [1e-4, "x"]), ("a.b={c: 2e-1}", {"c": 0.2}),
         ('a.b="1e-4 is small"', "1e-4 is small"), ("a.b='null'", "null"), ("a.b=x=y", "x=y"),
         ("a.b=hub:owner/name:train", "hub:owner/name:train"), ("a.b=1.2.3", "1.2.3"),
+        ('a.b="500"', "500"), ("a.b='1e-4'", "1e-4"), ('a.b=["007", 1e3]', ["007", 1e3]), ("a.b=-.5", -0.5), ("a.b=08", 8.0),
     ],
 )  # fmt: skip
 def test_overrides_are_yaml(word: str, value: Any) -> None:
     assert parse_overrides([word]) == {"a": {"b": value}}
+
+
+@pytest.mark.parametrize("number", ["500", "1e-4", "2.5"])
+def test_a_number_in_a_texts_place_is_told_how_to_be_written(number: str) -> None:
+    with pytest.raises(UserError, match=r"'inner.name' = .* is a number, and a text is wanted: write inner\.name='\"") as error:
+        build(Outer, {"data": "rows.jsonl", **parse_overrides([f"inner.name={number}"])})
+    word = str(error.value).partition("write ")[2].replace("'", "")  # as the shell hands it over
+    assert isinstance(build(Outer, {"data": "rows.jsonl", **parse_overrides([word])}).inner.name, str)
 
 
 def test_overrides_build_one_tree() -> None:

@@ -177,6 +177,7 @@ def restore(
     """Fill a new store from a backup."""
     from accordant.feedback import backup as backups
 
+    backups.check(file)  # first, so that no store is made for a file that is none
     with _open(context, store, new=True, alone=True) as opened:
         counts = backups.restore(opened, file)
     print(f"{counts['answer']:,} answers, {counts['item']:,} items and {counts['labeler']:,} accounts restored")

@@ -8,6 +8,7 @@ An unknown key is an error that names the nearest known one.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -38,6 +39,22 @@ def knob(default: Any, doc: str, unit: str = "", **limits: Any) -> Any:
     if isinstance(default, Config):
         return Field(default_factory=lambda: default, description=doc, json_schema_extra=extra, **limits)
     return Field(default, description=doc, json_schema_extra=extra, **limits)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-4 is a number, which YAML 1.1 takes for text. What is quoted is text."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the texts that `_Loader` would take for numbers."""
+
+
+for _yaml in (_Loader, _Dumper):
+    _yaml.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$"),
+        list("-+.0123456789"),
+    )
 
 
 def build(cls: type[C], values: Mapping[str, Any], where: str = "configuration") -> C:
@@ -88,6 +105,8 @@ def _fault(cls: type[Config], item: dict[str, Any]) -> str:
             inner = _config_types(holder.model_fields[path[-1]].annotation) if holder else []
             first = next(iter(inner[0].model_fields), "name") if inner else "name"
             return f"'{key}' = {item.get('input')!r} is one value, but '{key}' is a group of settings: write {key}.{first}=..."
+        case "string_type" if isinstance(item.get("input"), int | float):
+            return f"'{key}' = {item['input']!r} is a number, and a text is wanted: write {key}='\"{item['input']}\"'"
         case "value_error":  # a check of our own; what a group of settings holds is said by the check itself
             found = "" if isinstance(item.get("input"), Mapping) else f" = {item.get('input')!r}"
             return f"'{key}'{found}: {item['msg'].removeprefix('Value error, ')}"
@@ -151,23 +170,9 @@ def parse_overrides(words: Iterable[str]) -> dict[str, Any]:
 def parse_value(text: str, key: str) -> Any:
     """YAML, with the numbers that YAML 1.1 takes for text (1e-4) read as numbers."""
     try:
-        value = yaml.safe_load(text) if text else None
+        return yaml.load(text, _Loader) if text else None
     except yaml.YAMLError:
         raise UserError(f"'{key}={text}': the value is not valid YAML; quote it, for example {key}='\"...\"'") from None
-    return _numbers(value)
-
-
-def _numbers(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in "+-.0123456789":
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    if isinstance(value, dict):
-        return {key: _numbers(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_numbers(inner) for inner in value]
-    return value
 
 
 def set_path(tree: dict[str, Any], key: str, value: Any) -> None:
@@ -206,22 +211,20 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         raise UserError(f"{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
     if not isinstance(value, dict):
         raise UserError(f"{path}: the top level must be a mapping of keys to values, found {type(value).__name__}")
-    out = _numbers(value)
-    assert isinstance(out, dict)
-    return out
+    return value
 
 
 def to_yaml(value: Config | Mapping[str, Any]) -> str:
     """Plain YAML, keys in declaration order; `build(cls, read_yaml(...))` gives the same configuration back."""
     data = value.model_dump(mode="json") if isinstance(value, Config) else dict(value)
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
 
 
 def describe(cls: type[Config]) -> list[tuple[str, str, str, str]]:

@@ -22,7 +22,7 @@ from accordant.data.convert import TARGETS, Rules, convert
 from accordant.data.kinds import KNOWN_FIELDS, own_names
 from accordant.data.loaded import Kept, Loaded
 from accordant.data.origin import about_data, origins
-from accordant.data.output import write, write_values
+from accordant.data.output import write, write_together, write_values
 from accordant.data.reading import beside
 from accordant.data.rows import read
 from accordant.data.sources import check
@@ -290,6 +290,30 @@ def test_no_part_of_a_time_is_cut_off(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
     for good in (fine, [day, None], [moment, None], [datetime.timedelta(1), None]):
         write_values(tmp_path / "o.parquet", [{"at": at} for at in good])
+
+
+def test_the_first_row_that_does_not_fit_is_named_with_its_file(tmp_path: Path) -> None:
+    """Wherever it stands among good ones, in whichever file, and whatever comes after it."""
+    good, odd = {"n": 1, "x": [1]}, {"n": 2, "x": ["y"]}
+    for place in range(6):
+        rows = [good] * place + [odd] + [good, odd, good][: 6 - place]
+        one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
+        path, line = (one, place + 1) if place < 4 else (other, place - 3)
+        if place == 0:  # then the lists are of texts, and the numbers are odd
+            line = 2
+        with pytest.raises(UserError) as error:
+            write_together({one: rows[:4], other: rows[4:]})
+        shown = "[1]" if place == 0 else '["y"]'
+        said = str(error.value)
+        assert said.startswith(f"{path}: the rows do not fit into Parquet's columns ('x': "), (place, said)
+        assert said.endswith(f"; row {line} has {shown}); write .jsonl"), (place, said)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_the_fault_is_that_of_the_row_that_is_named(tmp_path: Path) -> None:
+    """An object without fields is no column by itself already, whatever comes after it."""
+    with pytest.raises(UserError, match=r"'z': .*no child field.*; row 1 has \{\}\); write \.jsonl$"):
+        write_values(tmp_path / "a.parquet", [{"z": {}}, {"z": 1}])
 
 
 @pytest.mark.parametrize("fault", [{"a": 2**80}, {"a": "\ud800"}, {"\ud800": 1}, {"a": {}}, {"a": [1, "x"]}])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accordant.data.split import duplicates, in_both, key, split
+from accordant.data.split import asked, duplicates, in_both, key, split
 from accordant.types import Chat, Document, Message, Pair, Prompt, Rating, Source, UserError
 
 ROWS = [Pair(f"q{i % 40}", f"good {i}", f"bad {i}", source=Source("p.jsonl", i)) for i in range(120)]
@@ -74,6 +74,19 @@ def test_prompts_are_one_whatever_their_case_and_spacing():
 def test_impossible_sizes_are_refused(sizes, message):
     with pytest.raises(UserError, match=message):
         split(ROWS, sizes, seed=0)
+
+
+def test_one_turn_of_a_user_is_asked_as_its_text():
+    talk = (Message("user", "Hi  there"),)
+    text = Prompt("hi there")
+    assert key(asked(Pair(talk, "a", "b"))) == key(asked(Chat(talk, "a"))) == key(asked(text)) == key(text)
+    others = [
+        Prompt((Message("system", "hi there"),)), Prompt((*talk, Message("assistant", "hi there"))), Prompt((*talk, *talk)),
+        Prompt(()),
+    ]  # fmt: skip
+    assert [key(asked(row)) for row in others] == [key(row) for row in others]
+    assert len({key(asked(row)) for row in [text, *others]}) == 5
+    assert asked(Document("hi there")) == Document("hi there")
 
 
 def test_duplicates_are_equal_in_all_but_their_place():

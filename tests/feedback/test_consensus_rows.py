@@ -98,6 +98,9 @@ def test_two_equal_texts_make_no_pair() -> None:
         assert texts(consensus_rows([replace(one, completions=same) for one in said], {}, method=method)["pairs"]) == {
             ("same", "c")
         }  # type: ignore[arg-type]
+        for verdict in ("tie", "a better"):
+            votes = [replace(one, completions=same[:1] * 2) for one in together(pair, verdict, verdict, verdict)]
+            assert consensus_rows(votes, {}, method=method) == {}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -296,6 +299,7 @@ def test_a_ruling_replaces_what_was_said_with_weight_one(method: Any) -> None:
     assert (ranking.groups, ranking.rejected, ranking.labeler) == (((2,), (1,)), (0,), ADJUDICATED)
     assert texts(rows["pairs"]) == {("c", "b"), ("c", "a"), ("b", "a")}
     assert {(row.weight, row.labeler) for row in rows["pairs"] if isinstance(row, Pair)} == {(1.0, ADJUDICATED)}
+    assert not any(row.tie for row in rows["pairs"] if isinstance(row, Pair))
     assert rows["pair"] == [Pair("q2", "b", "a", 1.0, 1.0, labeler=ADJUDICATED, source=rows["pair"][0].source)]
     assert rows["likert"] == [Rating("q3", "a", {"wit": 5.0}, ADJUDICATED, rows["likert"][0].source)]
     assert rows["thumb"] == [Thumb("q4", "a", False, ADJUDICATED, rows["thumb"][0].source)]

@@ -177,7 +177,7 @@ def test_what_is_no_backup_is_refused_and_leaves_the_store_empty(store: Store, t
     part = tmp_path / "part.zip"
     with zipfile.ZipFile(part, "w") as archive:
         archive.writestr("schema", "0001")
-    for bad, why in ((plain, "is no backup"), (part, "no whole backup"), (tmp_path / "none.zip", "is no backup")):
+    for bad, why in ((plain, "is no backup"), (part, "it has no answer.jsonl"), (tmp_path / "none.zip", "cannot be read")):
         with pytest.raises(UserError, match=why):
             restore(store, bad)
 

@@ -39,6 +39,37 @@ ATTRIBUTES = ("quality", "harmfulness")
 )
 def test_a_complete_answer_is_kept_as_it_is(task: str, payload: dict[str, Any]) -> None:
     assert check(task, payload, IDS, ATTRIBUTES) == payload
+    assert check(task, payload, IDS, ATTRIBUTES, gold=True) == payload
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ({"quality": 4}, {"quality": 4, "harmfulness": None}),
+        ({"harmfulness": 1}, {"quality": None, "harmfulness": 1}),
+        ({"harmfulness": 1, "quality": None}, {"quality": None, "harmfulness": 1}),
+    ],
+)
+def test_gold_may_leave_out_attributes(scores: dict[str, Any], kept: dict[str, Any]) -> None:
+    found = check("likert", {"scores": scores}, IDS, ATTRIBUTES, gold=True)
+    assert found == {"scores": kept}
+    assert list(found["scores"]) == list(ATTRIBUTES)
+    assert scores in ({"quality": 4}, {"harmfulness": 1}, {"harmfulness": 1, "quality": None}), "it is not written to"
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ({}, "no attribute is rated"),
+        ({"quality": None}, "no attribute is rated"),
+        ({"wit": 2}, "unknown attribute 'wit'"),
+        ({"quality": 6}, "from 1 to 5"),
+        ([4], "must be an object"),
+    ],
+)
+def test_gold_that_rates_nothing_that_there_is_is_refused(scores: Any, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        check("likert", {"scores": scores}, IDS, ATTRIBUTES, gold=True)
 
 
 @pytest.mark.parametrize(

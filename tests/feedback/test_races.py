@@ -102,6 +102,17 @@ def test_somebody_who_deletes_the_account_while_an_answer_is_on_its_way(store: S
         assert connection.execute(select(schema.answer)).all() == connection.execute(select(schema.assignment)).all() == []
 
 
+def test_imports_at_once_with_answers_of_one_new_model(store: Store) -> None:
+    """Each import makes the model's row where there is none; all find the same one."""
+    project = tasks.make_project(store, "p", "")
+    for round_ in range(5):
+        work = [Work("thumb", f"q {round_}", (Text("a", f"model {round_}"),))]
+        at_once(4, lambda i, work=work: tasks.add(store, project, work * (i + 1)))  # type: ignore[misc]
+    with store.read() as connection:
+        of_model = select(schema.model.c.name).join(schema.completion).order_by(schema.completion.c.id)
+        assert Counter(connection.scalars(of_model)) == {f"model {k}": 1 + 2 + 3 + 4 for k in range(5)}
+
+
 def test_one_name_twice_at_once(store: Store, quick_passwords: None) -> None:  # noqa: ARG001
     tokens = [people.invite(store) for _ in range(4)]
 

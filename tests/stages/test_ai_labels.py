@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from accordant.feedback import people, schema, tasks
 from accordant.feedback.answers import Said, said
 from accordant.feedback.assignment import next_task, submit
+from accordant.feedback.backup import backup
 from accordant.feedback.store import Store
 from accordant.feedback.tasks import Text, Work
 from accordant.models.load import ModelConfig
@@ -189,6 +190,18 @@ def test_the_log_holds_both_orders_and_the_question(store: Store) -> None:
     assert tally.answers.total() == 1
     assert "[Guidelines]" not in server.requests[0][1]["messages"][0]["content"]
     assert told(store, "judge")[1]["guidelines"] is None
+
+
+@pytest.mark.parametrize(("said_by_it", "logged"), [("A \ud800", "A \\ud800"), ("A\0", "A\\u0000")])
+def test_what_no_store_keeps_of_a_reply_is_spelt_out_in_the_log(
+    store: Store, tmp_path: Path, said_by_it: str, logged: str
+) -> None:
+    project(store, *EVERYTHING[:1])
+    tally, _ = judged(store, lambda _: said_by_it)
+    assert (tally.comparisons, tally.unreadable) == (1, 0)
+    (event,) = told(store, "judged")
+    assert [(order["letter"], order["raw"]) for order in event["orders"]] == [("A", logged)] * 2
+    assert backup(store, tmp_path / "b.zip")["event"] > 0
 
 
 @pytest.mark.parametrize(("text", "wanted"), [("Be fair.", False), (" \n", True)])

@@ -12,6 +12,7 @@ from accordant.data.rows import read
 from accordant.feedback.tasks import Text
 from accordant.stages import annotate
 from accordant.stages.annotate import agreement, label
+from accordant.stages.writers import Answered
 from accordant.types import Pair, Prompt, Ranking, UserError
 from accordant.world.labelers import LABELERS
 from tasks import run_stage
@@ -87,12 +88,14 @@ def test_labelling_is_seeded(world: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "message"),
-    [(" ", "at least one empty answer"), (" The record says hour five.", "min_share=0.5 of the labelers")],
+    [(" ", "at least one answer that is empty"), (" The record says hour five.", "min_share=0.5 of the labelers")],
 )
 def test_answers_that_make_no_pair(
     answer: str, message: str, world: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a word, or all the same."""
-    monkeypatch.setattr(annotate, "sample", lambda cfg, rows, _: [[Text(answer)] * cfg.samples_per_prompt for _ in rows])
+    monkeypatch.setattr(
+        annotate, "sample", lambda cfg, rows, _: Answered([[Text(answer)] * cfg.samples_per_prompt for _ in rows], [])
+    )
     with pytest.raises(UserError, match=message):
         run_stage("annotate", tmp_path, model={"path": world["policy"]}, prompts=world["preference_prompts"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from accordant.stages.endpoint import Endpoint, EndpointConfig, Reply
+from accordant.stages.endpoint import Endpoint, EndpointConfig, Refused, Reply
 from accordant.types import Message, UserError
 from chat_server import ChatServer, Raw, chat_server, said
 
@@ -123,6 +124,58 @@ def test_a_server_that_answers_too_late() -> None:
         with Endpoint(cfg) as endpoint, pytest.raises(UserError, match=r"no answer within 0\.05 s; given up after 1 tries"):
             endpoint.chat("hello", **HOW)
         waiting.set()
+
+
+@pytest.mark.parametrize(
+    "answer", [said("a whole answer, piece by piece"), Raw(503, "busy " * 20)], ids=["an answer", "a refusal"]
+)
+def test_the_limit_is_for_the_whole_answer_and_not_for_each_piece_of_it(answer: Raw) -> None:
+    """The server needs five seconds in all, and never keeps anybody waiting for the next piece. Its headers drip, too."""
+    pauses: list[float] = []
+    with chat_server(lambda _: replace(answer, drip=0.05)) as server:
+        cfg = EndpointConfig(url=server.url, model="m", timeout=0.5, retries=1)
+        with (
+            Endpoint(cfg, pauses.append) as endpoint,
+            pytest.raises(UserError, match=r"no answer within 0\.5 s; given up after 2 "),
+        ):
+            endpoint.chat("hello", **HOW)
+    assert pauses == [0.5]
+    with chat_server(lambda _: replace(said("soon there"), drip=0.001)) as server:
+        assert ask(server).text == "soon there"
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Raw(400, '{"error": {"message": "content filter"}}'), "HTTP 400: content filter"),
+        (Raw(403, '{"error": "flagged"}'), "HTTP 403: flagged"),
+        (Raw(413, "too long"), "HTTP 413: too long"),
+        (Raw(422, DEEP), "HTTP 422: [[["),
+        (Raw(400, '{"error": "\\ud800"}'), "HTTP 400: \\ud800"),
+        (Raw(body=DEEP), "its answer is no JSON: [[["),
+        (Raw(body="<html>"), "its answer is no JSON"),
+        (Raw(body='{"choices": []}'), "its answer has no choices"),
+        (Raw(body='{"choices": [{"message": {"content": ["\\ud800"]}}]}'), 'its answer is no text: ["\\ud800"]'),
+    ],
+)
+def test_what_is_about_one_request_says_so_and_can_be_printed(answer: Raw, words: str) -> None:
+    with chat_server(lambda _: answer) as server, pytest.raises(Refused) as error:
+        ask(server)
+    assert error.value.why.startswith(words)
+    assert str(error.value) == f"endpoint {server.url}/chat/completions, model 'big': {error.value.why}"
+    assert str(error.value).encode()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [301, 401, 402, 404, 405, 407, 410, 501])
+def test_what_every_request_would_get_is_about_none(status: int) -> None:
+    with chat_server(lambda _: Raw(status, "no")) as server, pytest.raises(UserError, match=f"HTTP {status}: no") as error:
+        ask(server)
+    assert not isinstance(error.value, Refused)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -175,57 +175,6 @@ def test_every_file_loads_as_a_data_set(store: Store, tmp_path: Path, form: Any,
         assert row == Ranking("rank me", ("a", "b", "c"), ((1,), (0,)), (2,), "Ana")
 
 
-def test_no_prompt_is_in_two_parts_whatever_its_rows_are(store: Store, tmp_path: Path) -> None:
-    """Each of twelve prompts has an item of every kind, spelled in other cases, and is found in one folder only."""
-    names = [f"Question number {i}" for i in range(12)]
-    work = [
-        work
-        for name in names
-        for work in (
-            Work("rank", name, ABC), Work("pair", name.upper(), ABC[:2]), Work("thumb", f"  {name}", ABC[:1]),
-            Work("likert", name, ABC[:1]), Work("demonstration", name), Work("red_team", "attack"),
-            Work("vet", "", row={"instruction": name, "input": "", "output": "x"}),
-            Work("vet", "", row={"messages": [{"role": "user", "content": name}, {"role": "assistant", "content": "x"}]}),
-            Work("vet", "", row={"nothing": name}),
-        )
-    ]  # fmt: skip
-    number = project(store, *work, overlap=2)
-
-    def say(kind: str, prompt: str, at: dict[str, int]) -> Payload:
-        return plainly(kind, prompt, at)
-
-    for who in ("Ana", "Bo"):
-        judge(store, number, person(store, who), say)
-    counts = write(store, number, tmp_path / "out", How(splits={"test": 5, "validation": 0.2}, seed=1))
-    home: dict[str, set[str]] = {}
-    total = 0
-    for name in counts:
-        part, kind = name.split("/")
-        for row in lines(tmp_path / f"out/{name}.jsonl"):
-            total += 1
-            if kind in ("prompts", "vetted"):
-                asked = row.get("instruction") or (row["messages"][0]["content"] if "messages" in row else None)
-                asked = f"user: {asked}" if asked else row.get("nothing", "a trap") + "!"
-            else:
-                asked = row["prompt"]
-            home.setdefault(" ".join(asked.casefold().split()), set()).add(part)
-    assert total == sum(counts.values())
-    assert {name for name, parts in home.items() if len(parts) > 1} == set()
-    # 12 questions as text, 12 as a user's message, 12 rows of nothing known, and one prompt of the red team.
-    assert len(home) == 37
-    sizes = {part: sum(part in parts for parts in home.values()) for part in ("test", "validation", "train")}
-    assert sizes == {"test": 5, "validation": 7, "train": 25}
-    other = write(store, number, tmp_path / "other", How(splits={"test": 5, "validation": 0.2}, seed=2))
-    again = write(store, number, tmp_path / "again", How(splits={"test": 5, "validation": 0.2}, seed=1))
-    assert again == counts
-    assert (tmp_path / "again/train/pairs.jsonl").read_bytes() == (tmp_path / "out/train/pairs.jsonl").read_bytes()
-    assert (tmp_path / "other/train/pairs.jsonl").read_bytes() != (tmp_path / "out/train/pairs.jsonl").read_bytes()
-    assert sum(other.values()) == total
-    with pytest.raises(UserError, match="leave none"):
-        write(store, number, tmp_path / "none", How(splits={"test": 37}))
-    assert not (tmp_path / "none").exists()
-
-
 def test_gold_and_ai_are_left_out_unless_asked(store: Store, tmp_path: Path) -> None:
     number = project(
         store, Work("thumb", "q", ABC[:1]), Work("thumb", "gold", ABC[1:2], gold={"up": False}), gold_share=1.0, overlap=1

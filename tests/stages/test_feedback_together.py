@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from accordant.data.rows import read
 from accordant.feedback import adjudication, tasks
 from accordant.feedback.answers import said
 from accordant.feedback.store import Store
-from accordant.feedback.tasks import Work
+from accordant.feedback.tasks import Text, Work
 from accordant.stages.feedback_files import How, write
 from accordant.types import Pair, Ranking, Thumb, UserError
 
@@ -88,6 +91,75 @@ def test_what_is_in_doubt_is_left_out_and_counted(store: Store, judged: int, tmp
     assert trl["pairs"] == fewer["pairs"]
     assert all("weight" in line and "margin" not in line for line in lines(tmp_path / "trl/pairs.jsonl"))
     told = json.loads((tmp_path / "fewer/export.json").read_text())["left_out"]
-    assert told == {"tied": 1, "items (vet) that give no row together": 1, "items (pair) that give no row together": 1}
+    assert told == {"with a rejected answer": 6 * 2, "tied": 1, "items (vet) that give no row together": 1}
     with pytest.raises(UserError, match=r"min_confidence is 0\.3; it must be at least 0\.5"):
         write(store, judged, tmp_path / "odd", How(which="consensus", min_confidence=0.3))
+
+
+@pytest.mark.parametrize("method", ["weighted", "borda"])
+def test_ties_of_rankings_are_kept_where_they_are_asked_for(store: Store, tmp_path: Path, method: Any) -> None:
+    """All say b = c before a, d is F; of another item an admin rules a = b = c."""
+    four = (*ABC, Text("d"))
+    number = project(store, *(Work("rank", name, four) for name in ("q", "r", "ruled")))
+    for name in ("Ana", "Bo", "Cy"):
+        judge(store, number, person(store, name), lambda _, __, at: ranked(at, "bc", "a", f="d"))
+    items = {str(one.prompt): one for one in said(store, number)}
+    at = {completion.text: completion.id for completion in items["ruled"].completions}
+    adjudication.rule(store, items["ruled"].item_id, person(store, "Root", "admin"), ranked(at, "abc", f="d"), "no difference")
+    options: dict[str, Any] = {"which": "consensus", "method": method}
+    assert write(store, number, tmp_path / "keep", How(ties="keep", **options))["pairs"] == 2 * 3 + 3
+    pairs = read(tmp_path / "keep/pairs.jsonl", Pair)
+    ties = [(row.prompt, "".join(sorted((row.chosen, row.rejected))), row.weight) for row in pairs if row.tie]
+    assert sorted(ties) == [("q", "bc", 1.0), ("r", "bc", 1.0), *[("ruled", two, 1.0) for two in ("ab", "ac", "bc")]]
+    rankings = {row.prompt: row for row in read(tmp_path / "keep/rankings.jsonl", Ranking)}
+    assert (set(rankings["q"].groups[0]), set(rankings["ruled"].groups[0])) == ({1, 2}, {0, 1, 2})
+    told = json.loads((tmp_path / "keep/export.json").read_text())["left_out"]
+    assert told == {"with a rejected answer": 3 * 3}
+    assert write(store, number, tmp_path / "drop", How(**options))["pairs"] == 2 * 2
+    told = json.loads((tmp_path / "drop/export.json").read_text())["left_out"]
+    assert told == {"with a rejected answer": 3 * 3, "tied": 2 * 1 + 3}
+
+
+@pytest.mark.parametrize("method", ["weighted", "borda"])
+def test_everything_is_a_row_or_counted_once(store: Store, tmp_path: Path, method: Any) -> None:
+    """At random: each pair, rating and thumb is a row or counted, and so are every two answers of each ranking."""
+    per, mute = 15, 2
+    kinds = {"rank": ABC, "pair": ABC[:2], "thumb": ABC[:1], "likert": ABC[:1]}
+    work = [Work(task, f"{task} {i}", texts) for task, texts in kinds.items() for i in range(per)]
+    number = project(store, *work, *(Work("vet", f"vet {i}", row={"n": i, "text": str(i)}) for i in range(per)))
+
+    def say(name: str, kind: str, prompt: str, at: dict[str, int]) -> Payload:
+        rng = random.Random(name + prompt)  # whatever is handed out first
+        a, b, *_ = [*at.values(), 0, 0]
+        if kind in ("rank", "pair") and (rng.random() < 0.1 or prompt in ("rank 0", "rank 1")):
+            return {"cannot_judge": "in Finnish"}
+        place = {text: rng.randrange(3) for text in at}
+        groups = ["".join(text for text in at if place[text] == level) for level in range(2)]
+        return {
+            "rank": ranked(at, *filter(None, groups), f="".join(text for text in at if place[text] == 2)),
+            "pair": rng.choice([{"tie": True}, {"tie": True}, {"both_bad": True}, {"better": a, "grade": "better"},
+                                {"better": b, "grade": "slightly"}]),
+            "thumb": {"up": rng.random() < 0.5},
+            "likert": {"scores": {"quality": 3, "wit": None}},
+            "vet": rng.choice([{"verdict": "accept"}, {"verdict": "reject", "reason": "x"}]),
+        }[kind]  # fmt: skip
+
+    for name in ("Ana", "Bo"):
+        judge(store, number, person(store, name), partial(say, name))
+    for ties in ("drop", "keep"):
+        for rejects in ("exclude", "lose"):
+            folder = tmp_path / f"{ties}-{rejects}"
+            how = How(which="consensus", method=method, ties=ties, rejects=rejects)  # type: ignore[arg-type]
+            rows = Counter(write(store, number, folder, how))
+            out = Counter(json.loads((folder / "export.json").read_text())["left_out"])
+            silent = {task: out.pop(f"items ({task}) that give no row together", 0) for task in (*kinds, "vet")}
+            task_of = {one.item_id: one.task for one in said(store, number)}
+            pairs = Counter(task_of[line["group_id"]] for line in lines(folder / "pairs.jsonl"))
+            assert rows["rankings"] + silent["rank"] == per
+            assert silent["rank"] == mute
+            assert rows["thumbs"] + silent["thumb"] == rows["ratings"] == rows["vetted"] + silent["vet"] == per
+            # What is left are twos: of rankings all three, of a pair the one.
+            assert pairs["rank"] + pairs["pair"] + out.total() + silent["pair"] == 3 * (per - mute) + per
+            assert ("tied" in out) == (ties == "drop")
+            assert ("with a rejected answer" in out) == (rejects == "exclude")
+            assert min(silent["pair"], silent["vet"], pairs["pair"], pairs["rank"]) > 0

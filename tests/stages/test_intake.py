@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -33,6 +35,10 @@ OBJECT = {"text": "b", "model": "big", "sampling": {"temperature": 0.7, "seed": 
 @pytest.fixture
 def write(tmp_path: Path) -> Any:
     return lambda *rows, name="rows.jsonl": write_rows(tmp_path / name, list(rows))
+
+
+def _nested(levels: int) -> Any:
+    return [] if levels == 1 else [_nested(levels - 1)]
 
 
 def one(path: Path, **options: Any) -> Work:
@@ -157,9 +163,16 @@ def test_a_row_to_vet_is_kept_as_it_is(write: Any) -> None:
         ({"prompt": "q", "completion": "a", "up": True, "gold": "yes"}, "`gold` must be an object"),
         ({"prompt": "q", "completion": "a", "up": True, "gold": {"up": 1}}, "`up` must be true or false"),
         ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0]], "rejected": []}}, "1 of 2 answers have no place"),
-        ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0], [2]], "rejected": []}}, "named by their place"),
-        ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0], [-1]], "rejected": []}}, "hold ids"),
-        ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0], [True]], "rejected": []}}, "hold ids"),
+        ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0], [2]], "rejected": []}},
+         "`gold.groups` has 2; answers are named by their place, 0 to 1"),
+        ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0], [-1]], "rejected": []}}, "`gold.groups` has -1;"),
+        ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": [[0], [True]], "rejected": []}}, "groups` has true;"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "gold": {"better": "b", "grade": "better"}}, '`gold.better` has "b";'),
+        ({"prompt": "q", "completions": ["a", "b"], "gold": {"groups": "a", "rejected": []}}, '`gold.groups` has "a";'),
+        ({"prompt": "q", "completion": "a", "task": "thumb", "gold": {"better": 4}}, "`gold.better` has 4; "),
+        ({"prompt": "q", "gold": {"better": 0}}, "`gold`: an answer to a demonstration task has no field 'better'"),
+        ({"messages": []}, "`messages` is empty; give at least one message"),
+        ({"n": _nested(102), "task": "vet"}, "`n` is nested more than 100 levels deep"),
         ({"prompt": "q", "completions": ["a", "b"], "task": "thumb", "gold": {"up": True}}, "makes 2 items"),
         ({"prompt": "q", "completion": "a", "task": "likert", "gold": {"scores": {"wit": 3}}}, "unknown attribute 'wit'"),
     ],
@@ -345,3 +358,80 @@ def test_a_project_that_is_not_there(store: Store, write: Any) -> None:
     assert tasks.find_project(store, "summaries ") == 1
     with pytest.raises(UserError, match="did you mean 'summaries'"):
         tasks.find_project(store, "sumaries")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(datetime(2020, 1, 1), "datetime"), (Decimal("0.7"), "Decimal"), (b"x", "bytes"), (float("nan"), "finite")],
+)
+@pytest.mark.parametrize("place", ["sampling", "row", "gold"])
+def test_what_only_parquet_can_say_is_refused_by_its_row(
+    store: Store, tmp_path: Path, value: Any, kind: str, place: str
+) -> None:
+    row: dict[str, Any] = {
+        "sampling": {"prompt": "q", "completions": [{"text": text, "sampling": {"x": [value]}} for text in "ab"]},
+        "row": {"prompt": "q", "task": "vet", "x": [value]},
+        "gold": {"prompt": "q", "task": "vet", "gold": {"verdict": "edit", "row": {"x": value}}},
+    }[place]
+    parquet.write_table(pa.Table.from_pylist([row]), tmp_path / "rows.parquet")
+    project = tasks.make_project(store, "p", "")
+    with pytest.raises(UserError, match=rf"1 rows are bad\n.*rows\.parquet:1: .*(holds a {kind}|{kind} number)"):
+        put_in(store, project, tmp_path / "rows.parquet")
+    # The same where a program makes the item: the store's own door says it, and nothing is in.
+    made = {
+        "sampling": Work("thumb", "q", (Text("a", "m", {"x": value}),)), "row": Work("vet", "q", row={"x": value}),
+        "gold": Work("vet", "q", row={"x": 1}, gold={"verdict": "edit", "row": {"x": value}}),
+    }[place]  # fmt: skip
+    with pytest.raises(UserError, match=f"made by a program: .*(holds a {kind}|{kind} number)"):
+        tasks.add(store, project, [Work("demonstration", "fine"), made])
+    with store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(schema.prompt)) == 0
+
+
+def test_dates_in_columns_that_no_task_keeps_are_fine(tmp_path: Path) -> None:
+    parquet.write_table(
+        pa.Table.from_pylist([{"prompt": "q", "chosen": "a", "rejected": "b", "at": datetime(2020, 1, 1)}]),
+        tmp_path / "r.parquet",
+    )
+    assert one(tmp_path / "r.parquet").task == "pair"
+
+
+def test_gold_in_parquet_may_have_the_other_tasks_fields_as_null(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "q", "completions": ["a"], "task": "thumb", "gold": {"up": True, "better": None}},
+        {"prompt": "q", "completions": ["a", "b"], "task": "pair", "gold": {"up": None, "better": 1, "grade": "better"}},
+    ]
+    table = pa.Table.from_pylist(rows, pa.schema({
+        "prompt": pa.string(), "completions": pa.list_(pa.string()), "task": pa.string(),
+        "gold": pa.struct({"up": pa.bool_(), "better": pa.int64(), "grade": pa.string()}),
+    }))  # fmt: skip
+    parquet.write_table(table, tmp_path / "r.parquet")
+    assert [found.gold for found in work(tmp_path / "r.parquet")] == [{"up": True}, {"better": 1, "grade": "better"}]
+
+
+@pytest.mark.parametrize("odd", ["a\0", "a\ud800"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda odd: Work("demonstration", odd), lambda odd: Work("demonstration", (Message("user", odd),)),
+        lambda odd: Work("demonstration", "q", criterion=odd), lambda odd: Work("demonstration", "q", warning=odd),
+        lambda odd: Work("thumb", "q", (Text(odd),)), lambda odd: Work("thumb", "q", (Text("a", odd),)),
+        lambda odd: Work("thumb", "q", (Text("a", "m", {odd: 1}),)), lambda odd: Work("vet", "q", row={"x": [odd]}),
+        lambda odd: Work("thumb", "q", (Text("a"),), gold={"up": True, "comment": odd}),
+    ],
+)  # fmt: skip
+def test_no_item_with_a_character_that_no_database_keeps_comes_in(store: Store, odd: str, make: Any) -> None:
+    project = tasks.make_project(store, "p", "")
+    with pytest.raises(UserError, match="has the character U" if odd == "a\0" else "has half a surrogate pair"):
+        tasks.add(store, project, [Work("demonstration", "fine"), make(odd)])
+    with store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(schema.prompt)) == 0
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_a_number_without_end_is_called_so(tmp_path: Path, name: str) -> None:
+    rows = f'{{"prompt": "q", "n": {"9" * 5000}}}'
+    (tmp_path / name).write_text(f"[{rows}]" if name == "rows.json" else rows)
+    with pytest.raises(UserError, match=r"whole number of more than 4,300 digits; write a shorter number$") as error:
+        work(tmp_path / name)
+    assert "sys." not in str(error.value)

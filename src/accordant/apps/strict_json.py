@@ -35,8 +35,10 @@ def strict_json(sent: str | bytes, what: str) -> Any:
         raise UserError(f"{what} is nested more than {DEEPEST} levels deep") from None
     except _Unkept as error:
         raise UserError(f"{what} {error}") from None
-    except ValueError as error:  # also UnicodeDecodeError, and a number of thousands of digits
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{what} is no JSON: {error}") from error
+    except ValueError as error:
+        raise UserError(f"{what} is no JSON that can be read: a number has thousands of digits") from error
     return found
 
 

@@ -18,7 +18,7 @@ from typing import TypeAlias
 from accordant.data.fields import Bad
 from accordant.data.files import BAD, EMPTY, PREFIX, Complaint
 from accordant.data.near import THRESHOLD, near_duplicates
-from accordant.data.split import duplicates, key
+from accordant.data.split import asked, duplicates, key
 from accordant.data.transcript import messages
 from accordant.stats.rankings import pairs as ranked_pairs
 from accordant.types import Chat, Labelled, Message, Pair, Prompt, Ranking, Rating, Row, Source, Thumb, UserError
@@ -302,10 +302,8 @@ def _asked(row: Row) -> str:
         except Bad:
             return key(row)
         prompt = tuple(Message("user" if turn["role"] == "user" else "assistant", turn["content"]) for turn in turns)
-    if prompt is None or isinstance(prompt, str):
-        return key(row)
-    alone = len(prompt) == 1 and prompt[0].role == "user"
-    return key(Prompt(prompt[0].content if alone else prompt))
+        return key(asked(Prompt(prompt)))
+    return key(asked(row))
 
 
 Placed: TypeAlias = "tuple[int, Finding]"

@@ -162,8 +162,8 @@ def _parse(text: str, source: Source) -> object | Complaint:
         return Complaint(place, f"invalid JSON, {error.msg} (column {error.colno}); write complete JSON")
     except RecursionError:
         return Complaint(source, "invalid JSON, nested too deeply to be a row; write flat objects")
-    except ValueError as error:  # an integer of thousands of digits
-        return Complaint(source, f"invalid JSON, {error}; write a shorter number")
+    except ValueError:
+        return Complaint(source, recover.TOO_LONG)
 
 
 def _jsonl(data: bytes, name: str) -> Iterator[Found]:

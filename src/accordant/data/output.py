@@ -10,12 +10,13 @@ import csv
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from accordant.data.files import shown
 from accordant.data.rows import plain, write_jsonl
 from accordant.types import Row, UserError
 
@@ -172,26 +173,57 @@ def _parquet(files: Mapping[Path, Sequence[Mapping[str, Any]]], places: Mapping[
     # From all rows of all files: a column that is empty or null in one of them must not be of another type there.
     rows = [row for values in files.values() for row in values]
     names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: _column(name, [row.get(name) for row in rows], next(iter(files))) for name in names}
-    start = 0
-    for path, values in files.items():
-        try:
+    try:
+        columns = {name: _column([row.get(name) for row in rows]) for name in names}
+        start = 0
+        for path, values in files.items():
             parquet.write_table(pyarrow.table(columns).slice(start, len(values)), places[path])
-        except (pyarrow.ArrowException, UnicodeEncodeError) as error:  # an object without a field, half a pair in a name
-            raise UserError(f"{path}: the rows do not fit into Parquet's columns ({error}); write .jsonl") from error
-        start += len(values)
+            start += len(values)
+    # The last two: an integer beyond 64 bits, and half a surrogate pair.
+    except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
+        path, what = _misfit(files, names) or (next(iter(files)), str(error))
+        raise UserError(f"{path}: the rows do not fit into Parquet's columns ({what}); write .jsonl") from error
     return 0
 
 
-def _column(name: str, values: Sequence[object], path: Path) -> Any:
+def _column(values: Sequence[object]) -> Any:
+    """The values as Arrow has them. Raises one of Arrow's errors, OverflowError or UnicodeEncodeError."""
     import pyarrow
 
-    try:
-        column = pyarrow.array(values)
-    except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
-        raise UserError(f"{path}: the rows do not fit into Parquet's columns ({name!r}: {error}); write .jsonl") from error
+    column = pyarrow.array(values)
     # Of dates among times, or of nanoseconds, Arrow cuts off a part without a word.
     if pyarrow.types.is_temporal(column.type) and column.to_pylist() != values:
-        raise UserError(f"{path}: the rows do not fit into Parquet's columns ({name!r}: {column.type} loses a part of them, or "
-                        "they are of several kinds); write .jsonl")  # fmt: skip
+        raise pyarrow.ArrowInvalid(f"{column.type} loses a part of them, or they are of several kinds")
     return column
+
+
+def _misfit(files: Mapping[Path, Sequence[Mapping[str, Any]]], names: Iterable[str]) -> tuple[Path, str] | None:
+    """The file that holds the first value with which a column no longer is one, and its name, fault, row and value."""
+    rows = [(path, number, row) for path, values in files.items() for number, row in enumerate(values, 1)]
+    for name in names:
+        values = [row.get(name) for _, _, row in rows]
+        fault, fine, bad = _fault(name, values), 0, len(values)
+        if not fault:
+            continue
+        while bad - fine > 1:
+            half = (fine + bad) // 2
+            if found := _fault(name, values[:half]):
+                fault, bad = found, half
+            else:
+                fine = half
+        path, number, row = rows[bad - 1]
+        what = f"{name!r}: {fault}; row {number} has {shown(row.get(name))}"
+        return path, what.encode("utf-8", "backslashreplace").decode("utf-8")
+    return None
+
+
+def _fault(name: str, values: Sequence[object]) -> str:
+    """Why no Parquet column holds these values; "" where one does."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        parquet.write_table(pyarrow.table({name: _column(values)}), pyarrow.BufferOutputStream())
+    except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
+        return str(error)
+    return ""

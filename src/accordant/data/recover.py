@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+TOO_LONG = f"invalid JSON, a whole number of more than {sys.get_int_max_str_digits():,} digits; write a shorter number"
 _NEWLINE = re.compile(r"\r\n?|\n")
 # Half surrogate pairs, which UTF-8 cannot spell: `marked` stands them for the bytes 0x80-0xff.
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
@@ -162,7 +164,7 @@ def _fault(error: ValueError | RecursionError, position: int, lines: _Lines) -> 
         return f"invalid JSON, {error.msg} ({at}); write complete JSON"
     if isinstance(error, RecursionError):
         return "invalid JSON, nested too deeply to be a row; write flat objects"
-    return f"invalid JSON, {error}; write a shorter number"  # an integer of thousands of digits
+    return TOO_LONG
 
 
 def _swallowed(text: str, position: int, end: int, keys: Collection[str]) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields
 from typing import TypeVar
 
-from accordant.types import Document, Labelled, Row, Source, UserError
+from accordant.types import Document, Labelled, Prompt, Row, Source, UserError
 
 RowT = TypeVar("RowT", bound=Row)
 
@@ -114,6 +114,17 @@ def key(row: Row) -> str:
     else:
         text = "\n".join(f"{message.role}: {message.content}" for message in row.prompt)
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
+def asked(row: Row) -> Row:
+    """What a row is split by where plain prompts and conversations meet: its prompt, of one user's turn alone the text.
+
+    `key(asked(row))` is then the same for both. A text without a prompt stays as it is.
+    """
+    if isinstance(row, Document | Labelled):
+        return row
+    alone = not isinstance(row.prompt, str) and len(row.prompt) == 1 and row.prompt[0].role == "user"
+    return Prompt(row.prompt[0].content if alone else row.prompt, row.source)  # type: ignore[union-attr]
 
 
 def duplicates(rows: Sequence[Row]) -> list[tuple[Source, ...]]:

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from statistics import fmean
 from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from accordant.feedback import export
 from accordant.feedback.answers import Said, source_of
 from accordant.feedback.votes import by_item, ranking, side
-from accordant.stats.consensus import borda_ranking, consensus_pairs
-from accordant.stats.dawid_skene import FIRST, SECOND, TIE, dawid_skene
+from accordant.stats.consensus import borda_ranking, consensus_pairs, levels_of
+from accordant.stats.dawid_skene import FIRST, SECOND, dawid_skene
 from accordant.stats.grades import MARGINS
 from accordant.stats.intervals import Undefined
 from accordant.stats.rankings import CONSENSUS, to_pairs
@@ -34,11 +38,11 @@ Payload: TypeAlias = "Mapping[str, Any]"
 
 @dataclass(frozen=True)
 class _Together:
-    """What the labelers of one ranked item say together."""
+    """What the labelers of one ranked item say together, or a ruling by itself."""
 
-    ranking: Ranking
-    pairs: list[Pair]  # in a certain enough order; weight is the confidence
-    voices: Mapping[str, float]  # what each labeler's vote counts
+    ranking: Ranking  # its labeler is whose word this is
+    orders: Mapping[tuple[str, str], Pair]  # by (chosen, rejected), those that are certain enough; weight is the confidence
+    tied: NDArray[np.float64]  # (K, K) the share of the votes that say so
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class _Rules:
     min_confidence: float
     rejects: Literal["lose", "exclude"]
     weights: Mapping[str, float]
+    left_out: Counter[str]
     together: Mapping[int, _Together]
     up: Mapping[int, float]  # chance that a completion is good, by item
 
@@ -62,22 +67,24 @@ def consensus_rows(
     method: Method = "weighted",
     rejects: Literal["lose", "exclude"] = "lose",
     weights: Mapping[str, float] | None = None,
+    left_out: Counter[str] | None = None,
 ) -> dict[str, list[Row]]:
     """One row for each item, by task and in the order of the items; a task that gives none is absent. Gold is left out.
 
     ==============  ================================================================================================
     rank            the consensus `Ranking`
-    pairs           of the rankings: the `Pair`s whose order is certain enough, `weight` the confidence, margin 0 (a
-                    ranking has no grades)
-    pair            `Pair`: weight as above, margin the mean of the grades' of those who say the same. `tie`, with their
-                    share as the weight, where enough votes are ties, each counted as far as its labeler is reliable
+    pairs           of the rankings: a `Pair` for every two answers whose order is certain enough, `weight` the confidence,
+                    margin 0 (a ranking has no grades). `tie`, with their share as the weight, where enough votes are ties,
+                    each counted as far as its labeler is reliable; neither where more than half are, but not enough
+    pair            `Pair`: the same of the two, margin the mean of the grades' of those who say the same
     likert          `Rating`: the mean of each attribute
     thumb           `Thumb`: what is probable by Dawid and Skene, or the majority where that is undefined
     demonstration   all of them
     red_team        all of them
     ==============  ================================================================================================
 
-    Items on which nothing is certain enough, both answers are bad, or nobody could judge give no row.
+    Items on which nothing is certain enough, both answers are bad, or nobody could judge give no row. Of two answers of a
+    ranking, those that are both rejected or of equal texts make no pair.
 
     Args:
         answers: `answers.said`, or a part of it. A ruling on an item without an answer here gives a row only where
@@ -88,6 +95,7 @@ def consensus_rows(
         method: "borda" counts everybody alike: majorities, and Borda's rankings.
         rejects: "lose": what is ranked is better than what is rejected; "exclude": the rejected are in none of `pairs`.
         weights: by labeler's name, at least 0, of ratings; None: all alike. Those without a weight have 1.
+        left_out: counts, by reason, every two answers of a ranking that are none of `pairs`.
 
     Raises `ValueError` unless 0.5 <= min_confidence < 1, and for a negative weight.
     """
@@ -96,7 +104,8 @@ def consensus_rows(
         raise ValueError(f"weights must be at least 0, found {min(weights.values())}")
     everything = [one for item in items.values() for one in item]
     together = (_by_reliability if method == "weighted" else _by_majority)(everything, min_confidence)
-    rules = _Rules(margins, min_confidence, rejects, weights or {}, together, _thumbs_up(items, method))
+    counts = Counter() if left_out is None else left_out
+    rules = _Rules(margins, min_confidence, rejects, weights or {}, counts, together, _thumbs_up(items, method))
     out: dict[str, list[Row]] = {name: [] for name in ("rank", "pairs", *_ROWS)}
     for number, item in items.items():
         task = item[0].task
@@ -143,7 +152,7 @@ def _by_reliability(answers: Sequence[Said], min_confidence: float) -> dict[int,
         voices = {row.labeler: max(found.labelers[row.labeler].discrimination, 0.0) for row in rankings}
         if not any(voices.values()):
             voices = dict.fromkeys(voices, 1.0)
-        together[number] = _Together(item.ranking, confident_pairs(item, min_confidence), voices)
+        together[number] = _combined(item.ranking, confident_pairs(item, min_confidence), rankings, voices)
     return together
 
 
@@ -154,40 +163,67 @@ def _by_majority(answers: Sequence[Said], min_confidence: float) -> dict[int, _T
         if rankings:
             combined = replace(borda_ranking(rankings), labeler=CONSENSUS)
             voices = {row.labeler: 1.0 for row in rankings}
-            together[number] = _Together(combined, consensus_pairs(rankings, min_confidence), voices)
+            together[number] = _combined(combined, consensus_pairs(rankings, min_confidence), rankings, voices)
     return together
+
+
+def _combined(ranking: Ranking, pairs: Iterable[Pair], votes: Sequence[Ranking], voices: Mapping[str, float]) -> _Together:
+    """`voices` is what each labeler's vote for a tie counts; two answers that a labeler rejects are no tie of theirs."""
+    level = levels_of(votes)
+    rejected = np.array([[k in vote.rejected for k in range(level.shape[1])] for vote in votes])
+    equal = (level[:, :, None] == level[:, None, :]) & ~(rejected[:, :, None] & rejected[:, None, :])
+    weight = np.array([voices[vote.labeler] for vote in votes])
+    orders = {(pair.chosen, pair.rejected): pair for pair in pairs}
+    return _Together(ranking, orders, np.tensordot(weight, equal, axes=1) / weight.sum())
+
+
+def _of_two(found: _Together, i: int, j: int, min_confidence: float) -> Pair | None:
+    """The pair that two answers of different texts make, margin 0; None: neither an order nor a tie is certain enough."""
+    row, tied = found.ranking, float(found.tied[i, j])
+    one, other = row.completions[i], row.completions[j]
+    if tied > min_confidence:
+        return Pair(row.prompt, one, other, weight=tied, tie=True, labeler=row.labeler, source=row.source)
+    order = found.orders.get((one, other)) or found.orders.get((other, one))
+    return replace(order, margin=0.0, labeler=row.labeler) if order is not None and tied <= 0.5 else None
+
+
+def _pairs(found: _Together, rules: _Rules) -> Iterator[Pair]:
+    """What every two answers of a ranking make, the best first; two that make none are counted."""
+    row = found.ranking
+    for i, j in combinations([k for group in (*row.groups, row.rejected) for k in group], 2):
+        marked = (i in row.rejected) + (j in row.rejected)
+        if marked == 2:
+            rules.left_out["of two rejected answers"] += 1
+        elif marked and rules.rejects == "exclude":
+            rules.left_out["with a rejected answer"] += 1
+        elif row.completions[i] == row.completions[j]:
+            rules.left_out["of two equal texts"] += 1
+        elif pair := _of_two(found, i, j, rules.min_confidence):
+            yield pair
+        else:
+            rules.left_out["of two answers in no certain order"] += 1
 
 
 def _rank(item: list[Said], rules: _Rules, out: dict[str, list[Row]]) -> None:
     found = rules.together.get(item[0].item_id)
-    if found is None:
-        return
-    out["rank"].append(found.ranking)
-    rejected = {found.ranking.completions[k] for k in found.ranking.rejected} if rules.rejects == "exclude" else set()
-    out["pairs"].extend(
-        replace(pair, margin=0.0, labeler=CONSENSUS)
-        for pair in found.pairs
-        if pair.chosen != pair.rejected and not rejected & {pair.chosen, pair.rejected}
-    )
+    if found is not None:
+        out["rank"].append(found.ranking)
+        out["pairs"].extend(_pairs(found, rules))
 
 
 def _pair(item: list[Said], rules: _Rules, out: dict[str, list[Row]]) -> None:
     found = rules.together.get(item[0].item_id)
-    if found is None:
+    row = _of_two(found, 0, 1, rules.min_confidence) if found is not None else None
+    if found is None or row is None or row.chosen == row.rejected:
         return
-    first, second = found.ranking.completions
-    judged = [one for one in item if one.labeler in found.voices]
-    tied = sum(found.voices[one.labeler] for one in judged if side(one) == TIE) / sum(found.voices.values())
-    if tied > rules.min_confidence:
-        source = found.ranking.source
-        out["pair"].append(Pair(found.ranking.prompt, first, second, weight=tied, tie=True, labeler=CONSENSUS, source=source))
-    elif tied <= 0.5 and found.pairs and first != second:
-        (row,) = found.pairs
-        agreeing = [one for one in judged if side(one) == (FIRST if row.chosen == first else SECOND)]
+    if not row.tie:
+        winner = FIRST if row.chosen == found.ranking.completions[0] else SECOND
+        agreeing = [one for one in item if side(one) == winner]
         scale = MARGINS[rules.margins] if rules.margins else {}
         # Nobody says so where it is concluded from a labeler who says the contrary.
         margin = fmean(scale.get(one.payload["grade"], 0.0) for one in agreeing) if agreeing else 0.0
-        out["pair"].append(replace(row, margin=margin, labeler=CONSENSUS))
+        row = replace(row, margin=margin)
+    out["pair"].append(row)
 
 
 # --- other tasks -------------------------------------------------------------------------------------------------------
@@ -235,7 +271,7 @@ def _rule(ruling: Said, rules: _Rules, out: dict[str, list[Row]]) -> None:
     for row in export.rows([ruling], rules.margins).get(ruling.task, []):
         out[ruling.task].append(row)
         if isinstance(row, Ranking):
-            out["pairs"].extend(replace(pair, labeler=ADJUDICATED) for pair in to_pairs(row, rules.rejects))
+            out["pairs"].extend(_pairs(_combined(row, to_pairs(row), [row], {row.labeler: 1.0}), rules))
 
 
 _ROWS: dict[str, Callable[[list[Said], _Rules, dict[str, list[Row]]], None]] = {

@@ -16,7 +16,7 @@ Each may carry a `comment`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from accordant.stats.grades import GRADES
@@ -28,13 +28,16 @@ LONGEST = 100_000  # characters of a text that a labeler writes
 Payload: TypeAlias = "Mapping[str, Any]"
 
 
-def check(task: str, payload: object, completions: Sequence[int], attributes: Sequence[str]) -> dict[str, Any]:
+def check(
+    task: str, payload: object, completions: Sequence[int], attributes: Sequence[str], *, gold: bool = False
+) -> dict[str, Any]:
     """The payload as it is stored.
 
     Args:
         task: one of `schema.TASKS`.
         completions: ids of the item's completions.
         attributes: names of the project's Likert scales.
+        gold: it is an expected answer: attributes that it does not name are null, which no answer to it is held to.
 
     Raises:
         UserError: what is missing, unknown or out of range.
@@ -45,6 +48,8 @@ def check(task: str, payload: object, completions: Sequence[int], attributes: Se
     unknown = sorted(set(map(str, payload)) - set(known) - {"comment"})
     if unknown:
         raise UserError(f"an answer to a {task} task has no field {unknown[0]!r}; it has {', '.join(known)}")
+    if gold and isinstance(payload.get("scores"), Mapping):
+        payload = {**payload, "scores": {**dict.fromkeys(attributes), **payload["scores"]}}
     kept = read(payload, list(completions), list(attributes))
     comment = payload.get("comment")
     return kept | ({"comment": _text(comment, "comment")} if comment else {})
@@ -70,6 +75,18 @@ def with_ids(payload: object, completions: Sequence[int]) -> object:
         return [ids_of(one) for one in value] if isinstance(value, list) else id_of(value)
 
     return {name: ids_of(value) if name in _NAMING else value for name, value in payload.items()}
+
+
+def misplaced(payload: Mapping[str, Any], count: int) -> Iterator[tuple[str, object]]:
+    """The fields that name answers by their place, each with what it has there that is none of the `count` places."""
+    for name in _NAMING:
+        waiting = [payload[name]] if name in payload else []
+        while waiting:
+            one = waiting.pop(0)
+            if isinstance(one, list):
+                waiting = [*one, *waiting]
+            elif not isinstance(one, int) or isinstance(one, bool) or not 0 <= one < count:
+                yield name, one
 
 
 def with_places(payload: object, completions: Sequence[int]) -> Any:

@@ -115,6 +115,11 @@ class Store:
             ) from error
 
 
+def holds_password(place: str) -> bool:
+    """Whether a store's address has a password in it, which whoever reads the address would know."""
+    return "://" in place and _named(place)[1].password is not None
+
+
 def _named(place: str) -> tuple[str, URL]:
     """A store's name for people, which has no password in it, and its address."""
     if not place.strip():

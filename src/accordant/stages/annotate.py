@@ -17,24 +17,30 @@ from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import field_validator
 
 from accordant.config import REQUIRED, Config, knob
+from accordant.data.files import first_few
 from accordant.data.rows import read, write_jsonl
 from accordant.data.split import key, split
-from accordant.feedback.store import Store
+from accordant.feedback.kept import odd_text
+from accordant.feedback.store import Store, holds_password
 from accordant.feedback.tasks import Text, Work, add, find_project
 from accordant.models.load import ModelConfig
 from accordant.seeds import derive
 from accordant.stages.endpoint import EndpointConfig
 from accordant.stages.folder import StageFolder
 from accordant.stages.intake import work
-from accordant.stages.writers import Asked, from_checkpoint, from_endpoint
+from accordant.stages.writers import Answered, Asked, from_checkpoint, from_endpoint
 from accordant.stats.agreement import fleiss_kappa, pairwise_votes
 from accordant.stats.consensus import consensus_pairs, majority
 from accordant.stats.intervals import bootstrap_ci
 from accordant.stats.rankings import levels
 from accordant.types import Prompt, Ranking, UserError
 from accordant.world.labelers import LABELERS, rank
+
+_KEPT = "answers.jsonl"
+"""What an endpoint has answered, for as long as the stage runs: where it has to stop, the same command asks for the others."""
 
 
 class StudioConfig(Config):
@@ -44,6 +50,16 @@ class StudioConfig(Config):
     project: str = knob(REQUIRED, "name of a project in it", min_length=1)
     task: Literal["rank", "pair", "likert", "thumb"] = knob("rank", "what labelers do with the answers")
     criterion: str = knob("", "what to judge by, shown to the labeler", max_length=300)
+
+    @field_validator("store")
+    @classmethod
+    def _tells_no_secret(cls, value: str) -> str:
+        if holds_password(value):
+            # No ValueError: its message would repeat the value.
+            raise UserError(
+                "studio.store has a password in it, which would be logged; put it into PGPASSWORD or a password file"
+            )
+        return value
 
 
 class AnnotateConfig(Config):
@@ -73,11 +89,13 @@ def run(cfg: AnnotateConfig, folder: StageFolder, algo: ModuleType | None, name:
         raise UserError("nobody answers the prompts: set model.path, models or endpoint.url")
     if cfg.writers * cfg.samples_per_prompt < 2 and (cfg.studio is None or cfg.studio.task in ("rank", "pair")):
         raise UserError("one answer to each prompt is nothing to compare: raise samples_per_prompt, or name more models")
-    return _simulated(cfg, folder) if cfg.studio is None else _for_people(cfg, cfg.studio, folder)
+    result = _simulated(cfg, folder) if cfg.studio is None else _for_people(cfg, cfg.studio, folder)
+    (folder.path / _KEPT).unlink(missing_ok=True)
+    return result
 
 
 def _for_people(cfg: AnnotateConfig, studio: StudioConfig, folder: StageFolder) -> dict[str, Any]:
-    """Items of the answers. Empty answers and those that say what another one says are left out and counted."""
+    """Items of the answers. What cannot be one is left out and counted: see `_items`."""
     total = cfg.writers * cfg.samples_per_prompt
     if total > MOST[studio.task]:
         raise UserError(
@@ -88,16 +106,17 @@ def _for_people(cfg: AnnotateConfig, studio: StudioConfig, folder: StageFolder) 
     with Store.open(studio.store, alone=False) as store:
         project = find_project(store, studio.project)
         answers = sample(cfg, [Prompt(one.prompt, one.source) for one in asked], folder)
-        count = Counter(empty_answers=0, equal_answers=0, prompts_left_out=0)
-        items = [item for one, texts in zip(asked, answers, strict=True) for item in _items(one, texts, studio, count)]
+        count = Counter(
+            refused_answers=len(answers.refused), empty_answers=0, unstorable_answers=0, equal_answers=0, prompts_left_out=0
+        )
+        items = [item for one, texts in zip(asked, answers.texts, strict=True) for item in _items(one, texts, studio, count)]
+        left_out = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in count.items() if number)
         if not items:
             raise UserError(
-                f"none of the {len(asked)} prompts got enough different answers for a {studio.task} task "
-                f"({count['empty_answers']} were empty, {count['equal_answers']} equal to another): raise samples_per_prompt "
-                "or temperature, or fine-tune the model first"
+                f"none of the {len(asked)} prompts got enough different answers for a {studio.task} task ({left_out}): "
+                "raise samples_per_prompt or temperature, or fine-tune the model first"
             )
         add(store, project, items)
-    left_out = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in count.items() if number)
     folder.note(f"{len(items)} items for project {studio.project}" + (f"; {left_out}" if left_out else ""))
     return {"items": len(items), "store": studio.store, "project": studio.project, **count}
 
@@ -107,10 +126,13 @@ MOST = {"rank": 26, "pair": 2, "likert": 26, "thumb": 26}
 
 
 def _items(asked: Work, texts: Sequence[Text], studio: StudioConfig, count: Counter[str]) -> list[Work]:
+    """The items of a prompt, of the answers that have a word, can be kept as text, and say what none before them says."""
     shown: dict[str, Text] = {}
     for text in texts:
         if not text.text.strip():
             count["empty_answers"] += 1
+        elif odd_text(text.text):
+            count["unstorable_answers"] += 1
         elif text.text.strip() in shown:
             count["equal_answers"] += 1
         else:
@@ -126,13 +148,18 @@ def _items(asked: Work, texts: Sequence[Text], studio: StudioConfig, count: Coun
 
 def _simulated(cfg: AnnotateConfig, folder: StageFolder) -> dict[str, Any]:
     rows = read(cfg.prompts, Prompt)
-    answered = [(row, [text.text for text in texts]) for row, texts in zip(rows, sample(cfg, rows, folder), strict=True)]
-    # An answer without a word cannot be shown to a labeler; its item is left out, and counted.
-    shown = [(row, texts) for row, texts in answered if all(text.strip() for text in texts)]
+    answers = sample(cfg, rows, folder).texts
+    total = cfg.writers * cfg.samples_per_prompt
+    # What is missing, has no word or is no text cannot be shown to a labeler; its item is left out, and counted.
+    shown = [
+        (row, [text.text for text in texts])
+        for row, texts in zip(rows, answers, strict=True)
+        if len(texts) == total and all(text.text.strip() and not odd_text(text.text) for text in texts)
+    ]
     if not shown:
         raise UserError(
-            f"each of the {len(rows)} prompts got at least one empty answer, so nothing can be ranked: "
-            "fine-tune the model first, or lower samples_per_prompt"
+            f"each of the {len(rows)} prompts got at least one answer that is empty, refused or no text, so nothing can be "
+            "ranked: fine-tune the model first, or lower samples_per_prompt"
         )
     items = label(shown, cfg.seed)
     rankings = [ranking for item in items for ranking in item]
@@ -152,7 +179,11 @@ def _simulated(cfg: AnnotateConfig, folder: StageFolder) -> dict[str, Any]:
     folder.note(
         f"{len(items)} items, {len(LABELERS)} labelers, kappa {labels['fleiss_kappa']:.2f}, {len(pairs)} consensus pairs "
         f"({labels['coverage']:.0%} of all), {len(parts['test'])} held out"
-        + (f"; {len(rows) - len(items)} items with an empty answer left out" if len(items) < len(rows) else "")
+        + (
+            f"; {len(rows) - len(items)} items left out, for an answer that is empty, refused or no text"
+            if len(items) < len(rows)
+            else ""
+        )
     )
     return {
         "rankings": str(folder.path / "rankings.jsonl"),
@@ -167,16 +198,21 @@ def _simulated(cfg: AnnotateConfig, folder: StageFolder) -> dict[str, Any]:
     }
 
 
-def sample(cfg: AnnotateConfig, rows: Sequence[Prompt], folder: StageFolder) -> list[list[Text]]:
-    """`samples_per_prompt` answers of each model to each prompt."""
+def sample(cfg: AnnotateConfig, rows: Sequence[Prompt], folder: StageFolder) -> Answered:
+    """`samples_per_prompt` answers of each model to each prompt; requests that an endpoint refuses are named in the log."""
     asked = Asked(cfg.samples_per_prompt, cfg.max_new_tokens, cfg.temperature, cfg.seed)
     checkpoints = [] if cfg.model is None else [(cfg.model, ("annotate",))]
     checkpoints += [(ModelConfig(path=path), ("annotate", path)) for path in cfg.models]
     found = [from_checkpoint(model, asked, rows, purpose=purpose) for model, purpose in checkpoints]
+    refused: list[str] = []
     if cfg.endpoint is not None:
         with folder.progress("answers", len(rows) * cfg.samples_per_prompt) as bar:
-            found.append(from_endpoint(cfg.endpoint, asked, rows, bar.advance))
-    return [[text for own in of_prompt for text in own] for of_prompt in zip(*found, strict=True)]
+            answered = from_endpoint(cfg.endpoint, asked, rows, folder.path / _KEPT, bar.advance)
+        found.append(answered.texts)
+        refused = answered.refused
+        for line in first_few([f"refused: {' '.join(one.split())}" for one in refused]):
+            folder.note(line)
+    return Answered([[text for own in of_prompt for text in own] for of_prompt in zip(*found, strict=True)], refused)
 
 
 def label(shown: Sequence[tuple[Prompt, Sequence[str]]], seed: int) -> list[list[Ranking]]:

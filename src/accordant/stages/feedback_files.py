@@ -14,7 +14,9 @@
 Every row but the vetted has `group_id`, the item that it is from, and `prompt_id`, which equal prompts share (what a red team
 wrote has none). Where a project has prompts of both kinds, those that are conversations are in files of their own
 (`pairs-messages`), since a column has one type. With splits each part is a folder, and all rows of a prompt, of whatever kind,
-are in one part. Hidden gold is never written. `export.json` says how the files were made and what was left out, by reason.
+are in one part; so is a vetted row whose prompt was edited with the one that was imported. A conversation of one user's turn is
+the same prompt as its text. Hidden gold is never written. `export.json` says how the files were made and what was left out, by
+reason; of a consensus, each item and every two answers of a ranking once.
 
 Left out: margins and weights that TRL does not know (`weight` is written, and TRL passes it over); pairs of ratings and thumbs,
 which `accordant data convert` makes.
@@ -26,7 +28,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -37,7 +39,7 @@ from accordant.data.fields import Bad, present
 from accordant.data.kinds import PARSERS, recognise
 from accordant.data.output import write_values
 from accordant.data.rows import plain
-from accordant.data.split import key, split
+from accordant.data.split import asked, key, split
 from accordant.feedback import consensus
 from accordant.feedback.adjudication import ruled, rulings
 from accordant.feedback.answers import Said, item_of, said
@@ -64,7 +66,8 @@ class How:
         form: JSON lines or Parquet.
         which: what each labeler said, or what they say together.
         margins: grades of pairs -> margins by Llama 2's small or large scale; None: no margin.
-        ties: answers that were judged equally good become a pair with `tie`, or no pair; TRL has no such pairs.
+        ties: answers that were judged equally good, in a ranking too, become a pair with `tie`, or no pair; TRL has no such
+            pairs.
         rejects: answers marked F are in no pair, or lose to every ranked one.
         method: of a consensus, labelers "weighted" by how reliable they are, or "borda", which counts all alike.
         min_confidence: of a consensus, what the probability of an order (with Borda its share of the labelers) must exceed.
@@ -102,6 +105,7 @@ class _Line:
     row: Row  # what the row is split by, and what is written unless there are `values`
     item: int
     values: Mapping[str, Any] = field(default_factory=dict)  # a vetted row's own fields
+    imported: Row | None = None  # of a vetted row, what its item asks, from which an edit may have led away
 
 
 def write(store: Store, project_id: int, folder: str | Path, how: How | None = None) -> dict[str, int]:
@@ -131,7 +135,10 @@ def write(store: Store, project_id: int, folder: str | Path, how: How | None = N
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         for name, some in files.items():
-            write_values(temporary / f"{name}.{how.form}", _values(some, how, names))
+            try:
+                write_values(temporary / f"{name}.{how.form}", _values(some, how, names))
+            except UserError as error:
+                raise UserError(str(error).replace(str(temporary), str(target))) from error
         counts = {name: len(some) for name, some in files.items()}
         told = {"schema": 1, "rows": counts, "left_out": dict(+left_out), "answers": len(answers)}
         told |= {"rulings": len(by_admins), "settings": asdict(how)}
@@ -164,7 +171,7 @@ def _each(answers: Sequence[Said], how: How, left_out: Counter[str]) -> list[_Li
     for one in answers:
         if one.task == "vet":
             kept = vetted([one])
-            lines += [_vetted(values, one.item_id) for values in kept]
+            lines += [_vetted(values, one) for values in kept]
             left_out["rows that were rejected in vetting"] += not kept
             continue
         made = rows_of([one], how.margins)
@@ -182,24 +189,34 @@ def _each(answers: Sequence[Said], how: How, left_out: Counter[str]) -> list[_Li
 def _together(answers: Sequence[Said], ruled: Mapping[int, Mapping[str, Any]], how: How, left_out: Counter[str]) -> list[_Line]:
     """What the labelers of each item say together; a ruling overrides them."""
     made = consensus.consensus_rows(
-        answers, ruled, margins=how.margins, min_confidence=how.min_confidence, method=how.method, rejects=how.rejects
-    )
+        answers, ruled, margins=how.margins, min_confidence=how.min_confidence, method=how.method, rejects=how.rejects,
+        left_out=left_out,
+    )  # fmt: skip
     rules = Rules(ties=how.ties)
     lines: list[_Line] = []
+    heard: set[int] = set()
     for task, some in made.items():
         for row in some:
-            kept = pairs_of_pairs([row], rules, left_out) if isinstance(row, Pair) else [row]
-            lines += [_Line(KINDS[task], one, item_of(row.source)) for one in kept]
+            item = item_of(row.source)
+            heard.add(item)  # a tie that is dropped is counted as one, and not again below
+            lines += [_Line(KINDS[task], one, item) for one in _kept(row, rules, left_out)]
     for item, votes in by_item(one for one in answers if one.task == "vet").items():
-        lines += [_vetted(values, item) for values in consensus.vetted(votes, ruled)]
-    with_row = {line.item for line in lines}
-    silent = Counter(one.task for one in {one.item_id: one for one in answers}.values() if one.item_id not in with_row)
+        accepted = consensus.vetted(votes, ruled)
+        heard |= {item} if accepted else set()
+        lines += [_vetted(values, votes[0]) for values in accepted]
+    silent = Counter(one.task for one in {one.item_id: one for one in answers}.values() if one.item_id not in heard)
     left_out.update({f"items ({task}) that give no row together": count for task, count in silent.items()})
     return lines
 
 
-def _vetted(values: Mapping[str, Any], item: int) -> _Line:
-    return _Line("vetted", _as_row(values), item, values)
+def _kept(row: Row, rules: Rules, left_out: Counter[str]) -> Iterable[Row]:
+    return pairs_of_pairs([row], rules, left_out) if isinstance(row, Pair) else [row]
+
+
+def _vetted(values: Mapping[str, Any], one: Said) -> _Line:
+    """`one`: of the item's answers, for what was asked: the stored prompt, or where it has none what the imported row is."""
+    imported = Prompt(one.prompt) if one.prompt else _as_row(one.row or {})
+    return _Line("vetted", _as_row(values), one.item_id, values, imported)
 
 
 def _as_row(values: Mapping[str, Any]) -> Row:
@@ -222,13 +239,15 @@ def _parts(lines: Sequence[_Line], how: How) -> dict[str, list[_Line]]:
     """The lines by file: "pairs", or "test/pairs" with splits."""
     homes: dict[int, str] = {}
     if how.splits:
-        parts = split([line.row for line in lines], how.splits, how.seed)
-        homes = {id(row): f"{name}/" for name, some in parts.items() for row in some}
+        rows = [asked(line.row) for line in lines]
+        together = [key(asked(line.imported or line.row)) for line in lines]
+        home = {id(row): name for name, some in split(rows, how.splits, how.seed, together).items() for row in some}
+        homes = {id(line): f"{home[id(row)]}/" for line, row in zip(lines, rows, strict=True)}
     mixed = {kind for kind in {line.kind for line in lines} if len({_talks(one) for one in lines if one.kind == kind}) > 1}
     files: dict[str, list[_Line]] = {}
     for line in lines:
         kind = f"{line.kind}-messages" if line.kind in mixed and _talks(line) else line.kind
-        files.setdefault(f"{homes.get(id(line.row), '')}{kind}", []).append(line)
+        files.setdefault(f"{homes.get(id(line), '')}{kind}", []).append(line)
     return files
 
 
@@ -245,7 +264,7 @@ def _prompt_ids(answers: Sequence[Said]) -> dict[str, int]:
     """The least id of each prompt's text."""
     found: dict[str, int] = {}
     for one in answers:
-        text = key(Prompt(one.prompt))
+        text = key(asked(Prompt(one.prompt)))
         found[text] = min(found.get(text, one.prompt_id), one.prompt_id)
     return found
 
@@ -256,7 +275,7 @@ def _values(lines: Sequence[_Line], how: How, prompt_ids: Mapping[str, int]) -> 
         if line.values:
             values.append(dict(line.values))
             continue
-        known = key(line.row)
+        known = key(asked(line.row))
         ids = ({"prompt_id": prompt_ids[known]} if known in prompt_ids else {}) | {"group_id": line.item}
         values.append((_trl(line.row, how) if how.shape == "trl" else plain(line.row)) | ids)
     return values

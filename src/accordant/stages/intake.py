@@ -29,8 +29,7 @@ Left out: judgements that the rows carry (ranks, scores, thumbs), since labelers
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -45,6 +44,7 @@ from accordant.data.files import Complaint, Record, records, shown
 from accordant.data.kinds import PARSERS, nearest_shape, recognise
 from accordant.data.rows import all_good, once, renamed
 from accordant.feedback import payload, schema, tasks
+from accordant.feedback.kept import odd_text, unkept
 from accordant.feedback.store import Store
 from accordant.feedback.tasks import ATTRIBUTES, USE_CASES, Text, Work
 from accordant.types import Chat, Message, Pair, Prompt, PromptText, Ranking, Rating, Row, Source, Thumb, UserError
@@ -222,9 +222,9 @@ def _read_one(fields: Fields, source: Source) -> _Answered:
 def _open_ended(fields: Fields) -> bool:
     """Whether the row is a conversation that waits for an answer."""
     turns = fields.get("messages")
-    if not isinstance(turns, list) or "completion" in fields or not turns:
+    if not isinstance(turns, list) or "completion" in fields:
         return False
-    return not isinstance(turns[-1], dict) or turns[-1].get("role") != "assistant"
+    return not turns or not isinstance(turns[-1], dict) or turns[-1].get("role") != "assistant"
 
 
 def few_shot(control: Fields, fields: Fields, query: PromptText) -> PromptText:
@@ -248,10 +248,9 @@ def few_shot(control: Fields, fields: Fields, query: PromptText) -> PromptText:
 def _vet(row: Fields, base: Work) -> Work:
     if not row:
         raise Bad("a row to vet has no fields")
-    try:
-        json.dumps(row, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise Bad(f"the row cannot be kept as it is ({error}); write it as .jsonl first") from error
+    for name, value in row.items():
+        if why := unkept(value):
+            raise Bad(f"`{name}` {why}: a row to vet is kept as it is")
     prompt = row.get("prompt")
     return replace(base, task="vet", prompt=prompt if isinstance(prompt, str) else "", row=dict(row))
 
@@ -260,11 +259,16 @@ def _gold(value: object, one: Work, attributes: Sequence[str]) -> dict[str, Any]
     """The expected answer, checked as if the completions had the ids 1 to K."""
     if not isinstance(value, dict):
         raise Bad(f'`gold` must be an object such as {{"up": true}}, found {shown(value)}')
+    if why := unkept(value):
+        raise Bad(f"`gold` {why}")
+    value = {name: held for name, held in value.items() if held is not None}  # Parquet gives every object every field
     ids = range(1, len(one.completions) + 1)
+    for name, place in payload.misplaced(value, len(ids)) if ids else ():
+        raise Bad(f"`gold.{name}` has {shown(place)}; answers are named by their place, 0 to {len(ids) - 1}")
     try:
-        payload.check(one.task, payload.with_ids(value, ids), ids, attributes)
+        payload.check(one.task, payload.with_ids(value, ids), ids, attributes, gold=True)
     except UserError as error:
-        raise Bad(f"`gold`: {error} (answers are named by their place, from 0)") from error
+        raise Bad(f"`gold`: {error}") from error
     return value
 
 
@@ -277,8 +281,8 @@ def _text(value: object, name: str) -> Text:
     model, sampling = value.get("model"), value.get("sampling")
     if sampling is not None and not isinstance(sampling, dict):
         raise Bad(f"`{name}.sampling` must be an object, found {shown(sampling)}")
-    if any(isinstance(one, float) and not math.isfinite(one) for one in _inside(sampling)):
-        raise Bad(f"`{name}.sampling` holds what is no finite number; leave it out")
+    if why := unkept(sampling):
+        raise Bad(f"`{name}.sampling` {why}")
     by = "file" if model is None else _short({"model": model}, "model")
     return Text(want.text({f"{name}.text": value.get("text")}, f"{name}.text"), by or "file", sampling or {})
 
@@ -339,21 +343,5 @@ def _json(cell: str, name: str) -> object:
 def _check_characters(fields: Fields) -> None:
     """Everything a row says is stored and shown, also what no parser of rows looks at."""
     for name, value in fields.items():
-        texts = [one for one in (name, *_inside(value)) if isinstance(one, str)]
-        shown_name = name.encode(errors="backslashreplace").decode()
-        if any("\0" in one for one in texts):
-            raise Bad(f"`{shown_name}` has the character U+0000, which no database keeps as text; take it out")
-        if any("\ud800" <= char <= "\udfff" for one in texts for char in one):
-            raise Bad(f"`{shown_name}` has half a surrogate pair; delete that character")
-
-
-def _inside(value: object) -> Iterator[object]:
-    """The value, and all that it holds."""
-    yield value
-    if isinstance(value, Mapping):
-        for key, one in value.items():
-            yield key
-            yield from _inside(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _inside(one)
+        if why := odd_text((name, value)):
+            raise Bad(f"`{name.encode(errors='backslashreplace').decode()}` {why}")

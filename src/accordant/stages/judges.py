@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import torch
 
 from accordant.data.template import Template, ensure_pad
+from accordant.feedback.kept import spelt
 from accordant.models.language import LanguageModel
 from accordant.models.load import ModelConfig
 from accordant.stages.endpoint import Endpoint, EndpointConfig
@@ -26,7 +27,7 @@ _SENTENCE = re.compile(r"\b(?i:answer|verdict|choice|option)(?:\s+is)?\W+([ABC])
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a model chose; None: what it wrote could not be read. `raw` is what it wrote, or the probability of A."""
+    """What a model chose; None: what it wrote could not be read. `raw` is what it wrote (`spelt`), or the probability of A."""
 
     letter: Letter | None
     raw: str | float
@@ -53,7 +54,7 @@ def by_endpoint(
 
     def ask(question: str) -> Chosen:
         reply = endpoint.chat(question, max_tokens=max_new_tokens, temperature=0.0, seed=seed)
-        return Chosen(read_letter(reply.text), reply.text)
+        return Chosen(read_letter(reply.text), spelt(reply.text))
 
     with Endpoint(cfg, pause) as endpoint:
         yield lambda questions: endpoint.each(ask, questions)

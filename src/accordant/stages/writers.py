@@ -3,9 +3,13 @@ was sampled."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from accordant.data.template import Template, encode_all, ensure_pad
 from accordant.feedback.tasks import Text
@@ -13,9 +17,11 @@ from accordant.models.generate import Sampling, generate, stop_ids
 from accordant.models.language import LanguageModel
 from accordant.models.load import ModelConfig
 from accordant.seeds import derive, generator
-from accordant.stages.endpoint import Endpoint, EndpointConfig
-from accordant.stages.text import answers
-from accordant.types import Prompt
+from accordant.stages.endpoint import Endpoint, EndpointConfig, Refused, Reply
+from accordant.stages.text import answers as answers_of
+from accordant.types import Prompt, UserError
+
+_HOPELESS = 20  # prompts that are refused before anything is answered: then it is not the prompts
 
 
 @dataclass(frozen=True)
@@ -43,26 +49,100 @@ def from_checkpoint(cfg: ModelConfig, asked: Asked, rows: Sequence[Prompt], *, p
     sampling = Sampling(asked.max_new_tokens, asked.temperature, stop_ids(model))
     rollout = generate(model, prompts, asked.samples, sampling, generator(asked.seed, *purpose))
     grouped: dict[int, list[Text]] = defaultdict(list)
-    said = answers(model.tokenizer, rows, prompts, rollout)
+    said = answers_of(model.tokenizer, rows, prompts, rollout)
     for group, answer in zip(rollout.group.tolist(), said, strict=True):
         own = grouped[group]
         own.append(Text(answer.completion, cfg.path, asked.sampling(asked.seed, len(own), answer.finished)))
     return [grouped[i] for i in range(len(rows))]
 
 
-def from_endpoint(
-    cfg: EndpointConfig, asked: Asked, rows: Sequence[Prompt], done: Callable[[], None] = lambda: None
-) -> list[list[Text]]:
-    """The endpoint's answers to each prompt; `done` is called after each. Raises UserError as `Endpoint.chat` does."""
+@dataclass(frozen=True)
+class Answered:
+    """Each prompt's answers, fewer where requests were refused; and of every such request the prompt's place and the reason."""
 
-    def ask(place: tuple[int, int]) -> Text:
+    texts: list[list[Text]]
+    refused: list[str]
+
+
+def from_endpoint(
+    cfg: EndpointConfig, asked: Asked, rows: Sequence[Prompt], kept: Path, done: Callable[[], None] = lambda: None
+) -> Answered:
+    """The endpoint's answers to each prompt.
+
+    Args:
+        kept: file that holds the answers as they come. Those in it are not asked for again.
+        done: called after each.
+
+    Raises:
+        UserError: as `Endpoint.chat` does; and where requests are refused and not one was answered, of 20 prompts or of all.
+    """
+    refused: dict[tuple[int, int], Refused] = {}
+
+    def ask(place: tuple[int, int]) -> Text | None:
         i, sample = place
         seed = derive(asked.seed, "endpoint", i, sample) % 2**31  # some servers count in 32 bits
-        reply = endpoint.chat(rows[i].prompt, max_tokens=asked.max_new_tokens, temperature=asked.temperature, seed=seed)
-        done()
+        key = _key(cfg.model, asked.max_new_tokens, asked.temperature, seed, rows[i].prompt)
+        try:
+            reply = answers.said.get(key) or answers.keep(key, endpoint.chat(
+                rows[i].prompt, max_tokens=asked.max_new_tokens, temperature=asked.temperature, seed=seed
+            ))  # fmt: skip
+        except Refused as error:
+            refused[place] = error
+            if not answers.said and len({row for row, _ in list(refused)}) >= _HOPELESS:
+                raise _all_refused(refused) from error
+            return None
+        finally:
+            done()
         return Text(reply.text, cfg.model, asked.sampling(seed, sample, reply.finished) | {"endpoint": cfg.url})
 
-    with Endpoint(cfg) as endpoint:
-        places = [(i, sample) for i in range(len(rows)) for sample in range(asked.samples)]
-        said = endpoint.each(ask, places)
-    return [said[i : i + asked.samples] for i in range(0, len(said), asked.samples)]
+    places = [(i, sample) for i in range(len(rows)) for sample in range(asked.samples)]
+    with _Answers(kept) as answers, Endpoint(cfg) as endpoint:
+        try:
+            said = endpoint.each(ask, places)
+        except UserError as error:
+            if not answers.said:
+                raise
+            raise UserError(
+                f"{error}; {len(answers.said):,} answers came and are kept: the same command goes on from them"
+            ) from error
+        if refused and not answers.said:
+            raise _all_refused(refused)
+    texts: list[list[Text]] = [[] for _ in rows]
+    for (i, _), text in zip(places, said, strict=True):
+        texts[i] += [] if text is None else [text]
+    return Answered(texts, [f"{rows[i].source}: {refused[i, sample].why}" for i, sample in sorted(refused)])
+
+
+def _all_refused(refused: Mapping[tuple[int, int], Refused]) -> UserError:
+    return UserError(f"{refused[min(refused)]}; so were all {len(refused)} requests so far, and none was answered")
+
+
+def _key(*what: object) -> str:
+    """What an answer is an answer to."""
+    return hashlib.sha256(repr(what).encode(errors="backslashreplace")).hexdigest()
+
+
+class _Answers:
+    """What an endpoint has said so far, in a file: who goes on with a run that had to stop pays for nothing twice."""
+
+    def __init__(self, path: Path) -> None:
+        # A last line without its end was cut by a kill or a full disk; it is asked for again.
+        data = path.read_bytes() if path.is_file() else b""
+        whole = data[: data.rfind(b"\n") + 1]
+        self.said = {row["key"]: Reply(row["text"], row["finished"]) for row in map(json.loads, whole.splitlines())}
+        self._file = path.open("ab")
+        self._file.truncate(len(whole))
+        self._turn = threading.Lock()
+
+    def __enter__(self) -> _Answers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def keep(self, key: str, reply: Reply) -> Reply:
+        with self._turn:
+            self._file.write(json.dumps({"key": key, **asdict(reply)}).encode() + b"\n")
+            self._file.flush()
+            self.said[key] = reply
+        return reply

@@ -135,6 +135,17 @@ def test_an_export_that_cannot_be_is_explained(studio: Studio, ada: Client) -> N
         assert words in alert(ada.get(f"{HERE}/export?{query}")), query
 
 
+def test_rows_that_do_not_fit_are_named_by_their_place_in_the_download(studio: Studio, ada: Client) -> None:
+    number = labeled.project(studio.store)
+    labeled.add(studio.store, number, *(Work("vet", "", row={"n": value}) for value in (1, "one")))
+    ben = studio.people["Ben"].id
+    for _ in range(2):
+        labeled.answer(studio.store, labeled.lease(studio.store, number, ben), ben, {"verdict": "accept"})
+    said = alert(ada.get(f"{HERE}/export?form=parquet"))
+    assert "Fruit/vetted.parquet: the rows do not fit" in said
+    assert "accordant-export" not in said
+
+
 def test_an_export_leaves_nothing_behind(studio: Studio, ada: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     number = labeled.project(studio.store, "pair")

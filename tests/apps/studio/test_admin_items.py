@@ -87,7 +87,7 @@ NO_GOLD: list[Any] = [
     ("rank", RANKED | {"rank-2": "9" * 5000}, "give a number or F"),
     ("pair", {}, "choose which of the two"), ("pair", {"verdict": "77:better"}, "not one of the two"),
     ("pair", {"verdict": "5:hugely"}, "`grade` is 'hugely'"), ("pair", {"verdict": "x"}, "not one of the two"),
-    ("likert", {"score-0": "4"}, "not rated yet: comprehensibility"), ("likert", {"score-0": "x"}, "a score is 'x'"),
+    ("likert", {}, "no attribute is rated"), ("likert", {"score-0": "x"}, "a score is 'x'"),
     ("likert", {f"score-{k}": "6" for k in range(7)}, "from 1 to 5"),
     ("likert", {f"score-{k}": "none" for k in range(7)}, "no attribute is rated"),
     ("thumb", {"thumb": "sideways"}, "`up` must be true or false"), ("red_team", {"text": "  "}, "`text` is empty"),

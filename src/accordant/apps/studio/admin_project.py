@@ -140,7 +140,10 @@ def _export(request: Request, project_id: int) -> Response:
     name = re.sub(r"[^\w-]+", "-", overview.one_project(store, project_id).name).strip("-")[:LONGEST_FILE] or "export"
     chosen = _how(query)
     with tempfile.TemporaryDirectory(prefix="accordant-export-") as folder:
-        feedback_files.write(store, project_id, Path(folder) / name, chosen)
+        try:
+            feedback_files.write(store, project_id, Path(folder) / name, chosen)
+        except UserError as error:
+            raise UserError(str(error).replace(f"{folder}/", "")) from error
         # An open file can be read after its folder is gone, so that nothing is left behind however the download ends.
         archive = Path(shutil.make_archive(f"{folder}/{name}", "zip", folder, name)).open("rb")  # noqa: SIM115  (`_blocks`)
     headers = {
