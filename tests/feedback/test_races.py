@@ -63,6 +63,19 @@ def test_tasks_are_asked_for_at_once_while_leases_run_out(store: Store, clock: C
         at_once(6, lambda i: assignment.next_task(store, project, who[i // 3]))  # three windows of one person
 
 
+def test_windows_of_one_person_that_ask_at_once_get_one_task(store: Store, who: list[int]) -> None:
+    """Or each a task of its own, where one comes too late to choose the same; nobody is told of a constraint."""
+    project = tasks.make_project(store, "p", "", gold_share=0, overlap=3)
+    tasks.add(store, project, [THUMB] * 40)
+    for _ in range(8):
+        found = at_once(4, lambda _: assignment.next_task(store, project, who[0]))
+        given = {task.assignment_id: task.item_id for task in found if isinstance(task, assignment.Task)}
+        assert all(isinstance(task, assignment.Task) for task in found)
+        assert len(set(given.values())) == len(given) <= 4
+        for number in given:
+            assignment.skip(store, number, who[0], "x")
+
+
 def test_drafts_and_a_new_lease_at_once(store: Store, who: list[int]) -> None:
     project = tasks.make_project(store, "p", "", gold_share=0, overlap=1)
     for n in range(10):

@@ -36,7 +36,7 @@ from accordant.feedback import payload as payloads
 from accordant.feedback.choosing import Choice, asked, chance, choose, is_declined
 from accordant.feedback.places import OF_PEOPLE, fill, lock, places
 from accordant.feedback.schema import answer, assignment, draft, guideline, item, item_completion, labeler, project, prompt
-from accordant.feedback.store import Store
+from accordant.feedback.store import INSERT, Store
 from accordant.types import UserError
 
 SKIPS_HALT = 5
@@ -169,11 +169,14 @@ def save_draft(store: Store, assignment_id: int, labeler_id: int, payload: Mappi
 
 
 def _lease(store: Store, connection: Connection, who: Row[Any], chosen: Choice) -> Task | None:
-    """Hand the item out; None where it is full: on PostgreSQL somebody may have been faster. Gold and AI need no place."""
+    """Hand the item out; None where on PostgreSQL it has become full meanwhile, or another window of this person has got it.
+
+    Gold and AI need no place.
+    """
     ids = [one for one in connection.scalars(_COMPLETIONS, {"item": chosen.item_id}) if one is not None]
     display = sorted(ids, key=lambda one: chance(who.seed, "display", who.labeler_id, chosen.item_id, one))
     until = store.now() + who.lease_ms
-    number = connection.scalar(_LEASE, {
+    number = connection.scalar(_LEASE[connection.dialect.name], {
         "item": chosen.item_id, "labeler": who.labeler_id, "shown": display, "until": until, "why": chosen.why,
         "now": store.now(), "places": _NO_LIMIT if chosen.is_gold or who.kind == "ai" else who.overlap,
     })  # fmt: skip
@@ -269,14 +272,15 @@ def _own(connection: Connection, assignment_id: int, labeler_id: int, uuid: str 
 # --- statements ------------------------------------------------------------------------------------------------------
 
 
-def _lease_if_room() -> Insert:
+def _lease_if_room(dialect: str) -> Insert:
     values = {
         "item_id": item.c.id, "labeler_id": bindparam("labeler", type_=Integer), "display": bindparam("shown", type_=JSON),
         "state": bindparam("state", "leased", String), "leased_until": bindparam("until", type_=BigInteger),
         "chosen_by": bindparam("why", type_=String), "created": bindparam("now", type_=BigInteger),
     }  # fmt: skip
     rows = select(*values.values()).where(item.c.id == bindparam("item"), places() < bindparam("places"))
-    return insert(assignment).from_select(list(values), rows).returning(assignment.c.id)
+    once = INSERT[dialect](assignment).from_select(list(values), rows).on_conflict_do_nothing()
+    return once.returning(assignment.c.id)
 
 
 def _own_row() -> Select[Any]:
@@ -298,7 +302,7 @@ def _own_row() -> Select[Any]:
 
 
 _OWN = _own_row()
-_LEASE = _lease_if_room()
+_LEASE = {dialect: _lease_if_room(dialect) for dialect in INSERT}
 _ANSWER = insert(answer).inline()
 _BECOMES = update(assignment).where(assignment.c.id == bindparam("number")).values(state=bindparam("becomes"))
 _ITS_ITEM = select(assignment.c.item_id).where(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
@@ -25,6 +26,8 @@ from accordant.types import UserError
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 30_000  # how long a writer waits for the one before it
 _NO_URL = "{name} is no database URL ({error}): give a file, or postgresql+psycopg://user@host/name"
+INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+"""By dialect: an INSERT with `on_conflict_do_nothing`, for rows that somebody else may be making at the same moment."""
 _LOG = insert(schema.event).inline()  # nobody asks for its id
 
 

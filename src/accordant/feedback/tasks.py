@@ -12,13 +12,12 @@ from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from accordant.feedback import payload as payloads
 from accordant.feedback.kept import unkept
 from accordant.feedback.places import fill, lock, waited_for
 from accordant.feedback.schema import TASKS, completion, guideline, item, item_completion, model, project, prompt
-from accordant.feedback.store import Store
+from accordant.feedback.store import INSERT, Store
 from accordant.types import MADE, PromptText, Source, UserError
 
 USE_CASES = (
@@ -374,8 +373,7 @@ def _models(connection: Connection, names: Iterable[str], now: int) -> dict[str,
     """The id of each model, whose rows are made where there are none; somebody else may be making them, too."""
     rows = [{"name": name, "created": now} for name in names]
     if rows:
-        ours = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        connection.execute(ours(model).on_conflict_do_nothing(), rows)
+        connection.execute(INSERT[connection.dialect.name](model).on_conflict_do_nothing(), rows)
     known = select(model.c.name, model.c.id).where(model.c.name.in_([row["name"] for row in rows]))
     return {row.name: row.id for row in connection.execute(known)}
 
