@@ -263,13 +263,21 @@ def _own(connection: Connection, assignment_id: int, labeler_id: int, uuid: str 
     values = {"number": assignment_id, "labeler": labeler_id, "uuid": uuid}
     if connection.dialect.name != "sqlite":
         connection.execute(_HOLD, values)
-    row = connection.execute(_OWN, values).one_or_none()
+    return found(connection.execute(_OWN, values).one_or_none(), assignment_id)
+
+
+def found(row: Row[Any] | None, assignment_id: int) -> Row[Any]:
+    """The row of an assignment that was looked for by `IS_OWN`. Raises UserError where there is none."""
     if row is None:
         raise UserError(f"task {assignment_id} is not one of yours: open your next task")
     return row
 
 
 # --- statements ------------------------------------------------------------------------------------------------------
+
+
+IS_OWN = assignment.c.id == bindparam("number"), assignment.c.labeler_id == bindparam("labeler")
+"""The assignment `number`, if it is of the person `labeler`."""
 
 
 def _lease_if_room(dialect: str) -> Insert:
@@ -296,7 +304,7 @@ def _own_row() -> Select[Any]:
         )
         .select_from(assignment.join(item).join(project).join(labeler, labeler.c.id == assignment.c.labeler_id)
             .outerjoin(sent, sent.c.client_uuid == bindparam("uuid")))
-        .where(assignment.c.id == bindparam("number"), assignment.c.labeler_id == bindparam("labeler"))
+        .where(*IS_OWN)
         .with_for_update(of=assignment)
     )  # fmt: skip
 
@@ -305,10 +313,8 @@ _OWN = _own_row()
 _LEASE = {dialect: _lease_if_room(dialect) for dialect in INSERT}
 _ANSWER = insert(answer).inline()
 _BECOMES = update(assignment).where(assignment.c.id == bindparam("number")).values(state=bindparam("becomes"))
-_ITS_ITEM = select(assignment.c.item_id).where(
-    assignment.c.id == bindparam("number"), assignment.c.labeler_id == bindparam("labeler")
-)
-_HOLD = select(item.c.id).where(item.c.id == _ITS_ITEM.scalar_subquery()).with_for_update(key_share=True)
+_ITS_ITEM = select(assignment.c.item_id).where(*IS_OWN).scalar_subquery()
+_HOLD = select(item.c.id).where(item.c.id == _ITS_ITEM).with_for_update(key_share=True)
 _COMPLETIONS = (  # of an item, which is locked with them; one None where there is none
     select(item_completion.c.completion_id).select_from(item.outerjoin(item_completion)).where(item.c.id == bindparam("item"))
     .order_by(item_completion.c.place).with_for_update(of=item, key_share=True)

@@ -71,9 +71,8 @@ def open_to(kind: str, *, gold: bool, spared: bool | None = None) -> Select[Any]
     Its parameters: `project`, `labeler` and, unless `spared` is None, `declines`. `spared`: only those that the person declines
     (True), or only the others (False); None for somebody who declines nothing.
     """
-    mine = select(assignment.c.id).where(assignment.c.item_id == item.c.id, assignment.c.labeler_id == bindparam("labeler"))
     query = select(item.c.id, item.c.attention).select_from(item.join(project)).where(
-        project.c.id == bindparam("project"), item.c.halted.is_(None), ~mine.exists(),
+        project.c.id == bindparam("project"), item.c.halted.is_(None), ~was_given(),
         item.c.gold.is_not(None) if gold else item.c.gold.is_(None),
     )  # fmt: skip
     if not gold and kind == "human":
@@ -82,6 +81,12 @@ def open_to(kind: str, *, gold: bool, spared: bool | None = None) -> Select[Any]
     if spared is None:
         return query
     return query.join(prompt, prompt.c.id == item.c.prompt_id).where(is_declined() if spared else ~is_declined())
+
+
+def was_given() -> Any:
+    """Of items: whether the person `labeler`, a parameter, has had them."""
+    mine = assignment.c.item_id == item.c.id, assignment.c.labeler_id == bindparam("labeler")
+    return select(assignment.c.id).where(*mine).exists()
 
 
 def is_declined() -> Any:

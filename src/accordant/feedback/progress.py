@@ -17,7 +17,8 @@ from typing import Any
 from sqlalchemy import Connection, Integer, Row, Select, bindparam, case, func, select
 
 from accordant.feedback.answers import prompt_of
-from accordant.feedback.choosing import is_declined, open_to
+from accordant.feedback.assignment import IS_OWN, found
+from accordant.feedback.choosing import is_declined, open_to, was_given
 from accordant.feedback.people import Person
 from accordant.feedback.places import places
 from accordant.feedback.schema import answer, assignment, completion, draft, guideline, item, labeler, project, prompt
@@ -44,39 +45,33 @@ class ProjectCard:
     done: int
 
 
-@dataclass(frozen=True)
-class TaskView:
-    """A task of one's own. `display`: completion ids in this labeler's order, `texts` with them."""
+@dataclass(frozen=True, kw_only=True)
+class TaskHead:
+    """What a task of one's own is, in short. `display`: completion ids in this labeler's order."""
+
+    project_id: int
+    task: str
+    warning: str | None
+    display: tuple[int, ...]
+    row: Mapping[str, Any] | None  # of `vet`
+    lease_ms: int  # what is left of the lease; 0 or less: it ran out
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskView(TaskHead):
+    """The whole of it. `texts`: the completions, in the order of `display`."""
 
     assignment_id: int
-    project_id: int
     project: str
-    task: str
     criterion: str
     use_case: str | None
-    warning: str | None
     prompt: PromptText
-    display: tuple[int, ...]
     texts: tuple[str, ...]
     attributes: tuple[str, ...]
-    row: Mapping[str, Any] | None  # of `vet`
     state: str
-    lease_ms: int  # what is left of the lease; 0 or less: it ran out
     draft: Mapping[str, Any] | None
     answer: Mapping[str, Any] | None  # the last revision
     revision: int
-
-
-@dataclass(frozen=True)
-class TaskHead:
-    """What a task of one's own is, in short; as in `TaskView`."""
-
-    project_id: int
-    task: str
-    warning: str | None
-    display: tuple[int, ...]
-    row: Mapping[str, Any] | None
-    lease_ms: int
 
 
 @dataclass(frozen=True)
@@ -129,14 +124,12 @@ def task(store: Store, assignment_id: int, labeler_id: int) -> TaskView:
         UserError: it is somebody else's, or there is none.
     """
     with store.read() as connection:
-        row = _found(connection.execute(_TASK, {"number": assignment_id, "labeler": labeler_id}).one_or_none(), assignment_id)
+        row = found(connection.execute(_TASK, {"number": assignment_id, "labeler": labeler_id}).one_or_none(), assignment_id)
         texts = {one.id: one.text for one in connection.execute(_TEXTS, {"shown": row.display})}
     return TaskView(
-        assignment_id=row.id, project_id=row.project_id, project=row.name, task=row.task, criterion=row.criterion,
-        use_case=row.use_case, warning=row.warning, prompt=prompt_of(row.content), display=tuple(row.display),
-        texts=tuple(texts[one] for one in row.display), attributes=tuple(row.attributes), row=row.row, state=row.state,
-        lease_ms=row.leased_until - store.now() if row.state == "leased" else 0, draft=row.draft,
-        answer=row.answer, revision=row.revision or 0,
+        **_head(store, row), assignment_id=row.id, project=row.name, criterion=row.criterion, use_case=row.use_case,
+        prompt=prompt_of(row.content), texts=tuple(texts[one] for one in row.display), attributes=tuple(row.attributes),
+        state=row.state, draft=row.draft, answer=row.answer, revision=row.revision or 0,
     )  # fmt: skip
 
 
@@ -147,16 +140,16 @@ def task_head(store: Store, assignment_id: int, labeler_id: int) -> TaskHead:
         UserError: it is somebody else's, or there is none.
     """
     with store.glance() as connection:
-        found = connection.execute(_TASK_HEAD, {"number": assignment_id, "labeler": labeler_id}).one_or_none()
-    row = _found(found, assignment_id)
-    lease_ms = row.leased_until - store.now() if row.state == "leased" else 0
-    return TaskHead(row.project_id, row.task, row.warning, tuple(row.display), row.row, lease_ms)
+        row = connection.execute(_TASK_HEAD, {"number": assignment_id, "labeler": labeler_id}).one_or_none()
+    return TaskHead(**_head(store, found(row, assignment_id)))
 
 
-def _found(row: Row[Any] | None, assignment_id: int) -> Row[Any]:
-    if row is None:
-        raise UserError(f"task {assignment_id} is not one of yours: open your next task")
-    return row
+def _head(store: Store, row: Row[Any]) -> dict[str, Any]:
+    """The fields of `TaskHead`."""
+    return {
+        "project_id": row.project_id, "task": row.task, "warning": row.warning, "display": tuple(row.display), "row": row.row,
+        "lease_ms": row.leased_until - store.now() if row.state == "leased" else 0,
+    }  # fmt: skip
 
 
 def _tasks_of(*columns: Any) -> Select[Any]:
@@ -165,7 +158,7 @@ def _tasks_of(*columns: Any) -> Select[Any]:
         select(assignment, item.c.task, item.c.row, prompt.c.warning, project.c.id.label("project_id"), *columns)
         .select_from(assignment.join(item).join(prompt, prompt.c.id == item.c.prompt_id)
             .join(project, project.c.id == item.c.project_id))
-        .where(assignment.c.id == bindparam("number"), assignment.c.labeler_id == bindparam("labeler"))
+        .where(*IS_OWN)
     )  # fmt: skip
 
 
@@ -293,10 +286,9 @@ def _own() -> tuple[Any, ...]:
 
 def _with_others() -> Select[Any]:
     """How many items lack answers, and their last places others hold by a lease; none that the person `declines`."""
-    mine = select(assignment.c.id).where(assignment.c.item_id == item.c.id, assignment.c.labeler_id == bindparam("labeler"))
     return (
         select(func.count()).select_from(item.join(project).join(prompt, prompt.c.id == item.c.prompt_id)).where(
-            project.c.id == bindparam("project"), item.c.halted.is_(None), item.c.gold.is_(None), ~mine.exists(),
+            project.c.id == bindparam("project"), item.c.halted.is_(None), item.c.gold.is_(None), ~was_given(),
             ~is_declined(), places("submitted") < project.c.overlap, places("submitted", "leased") >= project.c.overlap,
         )
     )  # fmt: skip

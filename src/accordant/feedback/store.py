@@ -60,7 +60,9 @@ class Store:
         name, url = _named(str(place))
         with ExitStack() as undo:
             try:
-                engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000} if url.drivername[:6] == "sqlite" else {})
+                engine = create_engine(
+                    url, connect_args={"timeout": BUSY_MS / 1000} if url.get_backend_name() == "sqlite" else {}
+                )
                 undo.callback(engine.dispose)
                 if engine.dialect.name == "sqlite":
                     _teach_sqlite(engine)
@@ -133,7 +135,7 @@ def _named(place: str) -> tuple[str, URL]:
         url = make_url(place)
     except (ArgumentError, ValueError) as error:  # a port that is no number
         raise UserError(_NO_URL.format(name=f"{place.partition('://')[0]}://...", error=error)) from error
-    if url.drivername.startswith("sqlite") and url.database in (None, "", ":memory:"):
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise UserError(f"{place} names no file, and what is only in memory is lost: give a file")
     return url.render_as_string(), url
 
